@@ -1,0 +1,542 @@
+//! One exchange on its way through a chain.
+
+use std::{
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use edgewit_model::{NormalizedPath, OnError, PluginName, UpstreamName};
+use http::HeaderMap;
+
+use crate::{
+    chain::Chain,
+    exchange::Exchange,
+    filter::{Allowance, Call, CallReport, Instance, Outcome, Returned},
+    header_out::HeaderOut,
+    phase::{Phase, Phases},
+    stop::{Stop, StopReason},
+    verdict::{
+        Answer, Attempt, AuthVerdict, BodyVerdict, Edit, RequestVerdict, ResponseVerdict,
+        RetryVerdict, RoutingVerdict, Summary,
+    },
+};
+
+/// One exchange on its way through a chain: asks each filter in its phase and applies what it decided.
+///
+/// The filters' order is the chain's on the request side, where each filter does all its request phases when its turn
+/// comes, and the reverse on the response side. A filter that failed is not asked again in this exchange, but for its
+/// telemetry.
+pub struct Run {
+    chain: Arc<Chain>,
+    exchange: Option<Box<Exchange>>,
+    slots: Vec<Slot>,
+    fuel: u64,
+    reached: usize,
+    response_side: Option<usize>,
+}
+
+/// How the request side went.
+#[derive(Debug)]
+pub enum Passage {
+    /// Every filter let it pass.
+    Proceed,
+    /// A filter answered or denied.
+    Answer(Answer),
+    /// A filter failed, and its `on-error` rejects.
+    Failed(Failed),
+}
+
+/// How the response side went.
+#[derive(Debug)]
+pub enum ResponsePassage {
+    /// Every filter was asked; the head in the exchange is final.
+    Done,
+    /// A filter put this body in the place of the response's; its head is in the exchange. Call again.
+    Replaced(bytes::Bytes),
+    /// A filter failed. Put the host's answer into the exchange and call again, so that the filters before it see it.
+    Failed(Failed),
+}
+
+/// A filter failed, and its `on-error` rejects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Whose filter.
+    pub plugin: PluginName,
+    /// Why.
+    pub reason: StopReason,
+}
+
+/// What a filter that judged an attempt wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proposal {
+    /// The client gets this result.
+    Finish,
+    /// Try again.
+    Again {
+        /// Pause before the attempt.
+        after: Duration,
+        /// Avoid endpoints already tried.
+        elsewhere: bool,
+    },
+}
+
+/// What one filter cost over an exchange, for the access log.
+#[derive(Debug, Clone, Copy)]
+pub struct SlotReport<'a> {
+    /// The plugin.
+    pub plugin: &'a PluginName,
+    /// Its version.
+    pub version: &'a str,
+    /// Time of all its calls.
+    pub duration: Duration,
+    /// Fuel of all its calls.
+    pub fuel: u64,
+    /// How its last call ended; `None` if it was not called.
+    pub outcome: Option<Outcome>,
+}
+
+struct Slot {
+    instance: Option<Box<dyn Instance>>,
+    state: Vec<u8>,
+    left: Allowance,
+    disabled: bool,
+    duration: Duration,
+    outcome: Option<Outcome>,
+}
+
+/// Largest state that a filter may keep between phases, in bytes.
+const MAX_STATE: usize = 4 << 10;
+
+type Step = ControlFlow<Passage>;
+
+impl Run {
+    pub(crate) fn new(chain: Arc<Chain>, exchange: Box<Exchange>) -> Self {
+        let slot = |link: &crate::Link| Slot {
+            instance: None,
+            state: Vec::new(),
+            left: link.filter.allowance(),
+            disabled: false,
+            duration: Duration::ZERO,
+            outcome: None,
+        };
+        let slots = chain.links().iter().map(slot).collect();
+        let fuel = chain.request_fuel();
+        Self { chain, exchange: Some(exchange), slots, fuel, reached: 0, response_side: None }
+    }
+
+    /// The exchange, as the filters so far have left it.
+    pub fn exchange(&self) -> &Exchange {
+        self.exchange.as_deref().expect(LENT)
+    }
+
+    /// The exchange, for the host's own changes.
+    pub fn exchange_mut(&mut self) -> &mut Exchange {
+        self.exchange.as_deref_mut().expect(LENT)
+    }
+
+    /// Phases that any filter of the chain exports.
+    pub fn phases(&self) -> Phases {
+        self.chain.phases()
+    }
+
+    /// Takes the request's head through the chain: auth, routing and request of the first filter, then of the second...
+    ///
+    /// `upstreams` are the ones that the route lists. When a filter rewrites the path, the auth filters up to it are asked
+    /// again: what was authorised is what is sent.
+    pub fn request_side(&mut self, upstreams: &[UpstreamName]) -> Passage {
+        for index in 0..self.slots.len() {
+            self.reached = index + 1;
+            if let ControlFlow::Break(passage) = self.enter(index, upstreams) {
+                return passage;
+            }
+        }
+        Passage::Proceed
+    }
+
+    fn enter(&mut self, index: usize, upstreams: &[UpstreamName]) -> Step {
+        let phases = self.phases_of(index);
+        if phases.has(Phase::Auth) {
+            self.authenticate(index)?;
+        }
+        if phases.has(Phase::Routing) && self.route(index, upstreams)? {
+            for earlier in 0..=index {
+                if self.phases_of(earlier).has(Phase::Auth) {
+                    self.authenticate(earlier)?;
+                }
+            }
+        }
+        if phases.has(Phase::Request) {
+            self.on_request(index)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn authenticate(&mut self, index: usize) -> Step {
+        let verdict = self.ask(
+            index,
+            Phase::Auth,
+            |i, call| i.authenticate(call),
+            |v| matches!(v, AuthVerdict::Deny(_)),
+        );
+        match verdict {
+            Ok(Some(AuthVerdict::Allow { subject, edits })) => {
+                self.edit_request(index, Phase::Auth, &edits)?;
+                if let Some(subject) = subject {
+                    self.exchange_mut().subject = Some(subject.into());
+                }
+                ControlFlow::Continue(())
+            }
+            Ok(Some(AuthVerdict::Deny(answer))) => ControlFlow::Break(Passage::Answer(answer)),
+            Ok(None) => ControlFlow::Continue(()),
+            Err(failed) => ControlFlow::Break(Passage::Failed(failed)),
+        }
+    }
+
+    /// Asks for the destination and says whether the path has changed.
+    fn route(&mut self, index: usize, allowed: &[UpstreamName]) -> ControlFlow<Passage, bool> {
+        let verdict = self.ask(
+            index,
+            Phase::Routing,
+            |i, call| i.route(call),
+            |v| matches!(v, RoutingVerdict::Answer(_)),
+        );
+        match verdict {
+            Ok(Some(RoutingVerdict::Choose { upstream, path, edits })) => {
+                if let Err(stop) = self.choose(allowed, upstream, path.as_deref()) {
+                    self.refuse(index, Phase::Routing, stop)?;
+                    return ControlFlow::Continue(false);
+                }
+                self.edit_request(index, Phase::Routing, &edits)?;
+                ControlFlow::Continue(path.is_some())
+            }
+            Ok(Some(RoutingVerdict::Answer(answer))) => ControlFlow::Break(Passage::Answer(answer)),
+            Ok(Some(RoutingVerdict::Stay) | None) => ControlFlow::Continue(false),
+            Err(failed) => ControlFlow::Break(Passage::Failed(failed)),
+        }
+    }
+
+    fn choose(
+        &mut self,
+        allowed: &[UpstreamName],
+        upstream: Option<String>,
+        path: Option<&str>,
+    ) -> Result<(), Stop> {
+        let not = |what: String| Stop::new(StopReason::Abi, what);
+        let upstream = match upstream {
+            Some(name) => {
+                Some(allowed.iter().find(|a| a.as_str() == name).cloned().ok_or_else(|| {
+                    not(format!("chose upstream `{name}`, which the route does not list"))
+                })?)
+            }
+            None => None,
+        };
+        let target = match path {
+            Some(text) => Some(split_target(text).map_err(|e| not(format!("chose a path: {e}")))?),
+            None => None,
+        };
+        let exchange = self.exchange_mut();
+        if let Some((path, query)) = target {
+            exchange.path = path;
+            exchange.query = query;
+        }
+        if upstream.is_some() {
+            exchange.upstream = upstream;
+        }
+        Ok(())
+    }
+
+    fn on_request(&mut self, index: usize) -> Step {
+        let verdict = self.ask(
+            index,
+            Phase::Request,
+            |i, call| i.on_request(call),
+            |v| matches!(v, RequestVerdict::Answer(_)),
+        );
+        match verdict {
+            Ok(Some(RequestVerdict::Proceed(edits))) => {
+                self.edit_request(index, Phase::Request, &edits)
+            }
+            Ok(Some(RequestVerdict::Answer(answer))) => ControlFlow::Break(Passage::Answer(answer)),
+            Ok(None) => ControlFlow::Continue(()),
+            Err(failed) => ControlFlow::Break(Passage::Failed(failed)),
+        }
+    }
+
+    /// Asks the last filter of the chain that judges attempts, if there is one. After a response, its head must be in the
+    /// exchange.
+    pub fn judge(&mut self, attempt: &Attempt) -> Result<Option<Proposal>, Failed> {
+        let judges = |i: &usize| self.phases_of(*i).has(Phase::Retry);
+        let Some(index) = (0..self.reached).rev().find(judges) else { return Ok(None) };
+        let verdict = self.ask(index, Phase::Retry, |i, call| i.judge(call, attempt), |_| false)?;
+        Ok(verdict.map(|verdict| match verdict {
+            RetryVerdict::Finish => Proposal::Finish,
+            RetryVerdict::Again { after_ms, elsewhere } => {
+                Proposal::Again { after: Duration::from_millis(after_ms.into()), elsewhere }
+            }
+        }))
+    }
+
+    /// Takes the response's head, which must be in the exchange, back through the filters that the request reached.
+    ///
+    /// Call until it says [`ResponsePassage::Done`].
+    pub fn response_side(&mut self) -> ResponsePassage {
+        let mut cursor = self.response_side.unwrap_or(self.reached);
+        while let Some(index) = cursor.checked_sub(1) {
+            cursor = index;
+            self.response_side = Some(cursor);
+            if !self.phases_of(index).has(Phase::Response) {
+                continue;
+            }
+            let verdict = self.ask(
+                index,
+                Phase::Response,
+                |i, call| i.on_response(call),
+                |v| matches!(v, ResponseVerdict::Replace(_)),
+            );
+            match verdict {
+                Ok(Some(ResponseVerdict::Proceed { status, edits })) => {
+                    if let Err(failed) = self.edit_response(index, &edits) {
+                        return ResponsePassage::Failed(failed);
+                    }
+                    if let (Some(status), Some(head)) =
+                        (status, self.exchange_mut().response.as_mut())
+                    {
+                        head.status = status;
+                    }
+                }
+                Ok(Some(ResponseVerdict::Replace(answer))) => {
+                    let body = answer.body.clone();
+                    self.exchange_mut().response = Some(answer.into_head());
+                    return ResponsePassage::Replaced(body);
+                }
+                Ok(None) => {}
+                Err(failed) => return ResponsePassage::Failed(failed),
+            }
+        }
+        self.response_side = Some(0);
+        ResponsePassage::Done
+    }
+
+    /// Shows a part of a body to one filter. `None`: the filter is out of action and is passed over.
+    pub(crate) fn body(
+        &mut self,
+        index: usize,
+        phase: Phase,
+        chunk: &[u8],
+        end: bool,
+    ) -> Result<Option<BodyVerdict>, Failed> {
+        let call = |i: &mut dyn Instance, call: Call| match phase {
+            Phase::RequestBody => i.on_request_body(call, chunk, end),
+            _ => i.on_response_body(call, chunk, end),
+        };
+        self.ask(index, phase, call, |v| matches!(v, BodyVerdict::Answer(_) | BodyVerdict::Cut))
+    }
+
+    /// Tells the filters that the request reached what came of it. Their failures change nothing any more.
+    pub fn finish(&mut self, summary: &Summary) {
+        for index in 0..self.reached {
+            if self.link_phases(index).has(Phase::Telemetry) {
+                let slot = &mut self.slots[index];
+                slot.disabled = false;
+                let _ = self.ask(index, Phase::Telemetry, |i, c| i.record(c, summary), |()| false);
+            }
+            self.slots[index].instance = None;
+        }
+    }
+
+    /// Gives back instances while only the upstream works, if room for instances is short. State stays, since it never
+    /// lives in an instance.
+    pub fn yield_instances(&mut self) {
+        for (slot, link) in self.slots.iter_mut().zip(self.chain.links()) {
+            if slot.instance.is_some() && link.filter.is_crowded() {
+                slot.instance = None;
+            }
+        }
+    }
+
+    /// What each filter cost so far.
+    pub fn reports(&self) -> impl Iterator<Item = SlotReport<'_>> {
+        self.slots.iter().zip(self.chain.links()).map(|(slot, link)| SlotReport {
+            plugin: link.filter.plugin(),
+            version: link.filter.version(),
+            duration: slot.duration,
+            fuel: link.filter.allowance().fuel - slot.left.fuel,
+            outcome: slot.outcome,
+        })
+    }
+
+    /// Positions of the filters that take part in a body phase, in chain order.
+    pub(crate) fn participants(&self, phase: Phase) -> impl DoubleEndedIterator<Item = usize> {
+        (0..self.reached).filter(move |i| self.phases_of(*i).has(phase))
+    }
+
+    pub(crate) fn needs(&self, index: usize) -> &crate::Needs {
+        self.chain.links()[index].filter.needs()
+    }
+
+    fn link_phases(&self, index: usize) -> Phases {
+        self.chain.links()[index].filter.phases()
+    }
+
+    /// Phases in which the filter at this position is still asked.
+    fn phases_of(&self, index: usize) -> Phases {
+        if self.slots[index].disabled { Phases::NONE } else { self.link_phases(index) }
+    }
+
+    fn edit_request(&mut self, index: usize, phase: Phase, edits: &[Edit]) -> Step {
+        if edits.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        match apply(edits, &mut self.exchange_mut().fields) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(stop) => self.refuse(index, phase, stop),
+        }
+    }
+
+    fn edit_response(&mut self, index: usize, edits: &[Edit]) -> Result<(), Failed> {
+        let Some(head) = self.exchange_mut().response.as_mut() else { return Ok(()) };
+        match apply(edits, &mut head.fields) {
+            Ok(()) => Ok(()),
+            Err(stop) => self.fail(index, Phase::Response, stop),
+        }
+    }
+
+    /// The filter's verdict cannot be carried out.
+    fn refuse(&mut self, index: usize, phase: Phase, stop: Stop) -> Step {
+        match self.fail(index, phase, stop) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failed) => ControlFlow::Break(Passage::Failed(failed)),
+        }
+    }
+
+    /// Takes a filter out of action that returned something it must not.
+    pub(crate) fn fail(&mut self, index: usize, phase: Phase, stop: Stop) -> Result<(), Failed> {
+        let report = CallReport {
+            phase,
+            fuel: 0,
+            duration: Duration::ZERO,
+            memory_peak: 0,
+            outcome: Outcome::Stop(stop.reason),
+        };
+        self.slots[index].outcome = Some(report.outcome);
+        self.disable(index, &report, stop)
+    }
+
+    /// Calls a filter in a phase. `Ok(None)`: it failed and is skipped.
+    fn ask<V>(
+        &mut self,
+        index: usize,
+        phase: Phase,
+        call: impl FnOnce(&mut dyn Instance, Call) -> Returned<V>,
+        is_answer: impl FnOnce(&V) -> bool,
+    ) -> Result<Option<V>, Failed> {
+        let begun = Instant::now();
+        let (verdict, fuel, memory_peak) = self.call(index, call);
+        let outcome = match &verdict {
+            Ok(v) if is_answer(v) => Outcome::Answer,
+            Ok(_) => Outcome::Proceed,
+            Err(stop) => Outcome::Stop(stop.reason),
+        };
+        let report = CallReport { phase, fuel, duration: begun.elapsed(), memory_peak, outcome };
+        let slot = &mut self.slots[index];
+        slot.duration += report.duration;
+        slot.outcome = Some(outcome);
+        self.chain.links()[index].observer.called(&report);
+        match verdict {
+            Ok(verdict) => {
+                self.release_after(index, phase);
+                Ok(Some(verdict))
+            }
+            Err(stop) => self.disable(index, &report, stop).map(|()| None),
+        }
+    }
+
+    /// The verdict, the fuel it took and the memory it needed.
+    fn call<V>(
+        &mut self,
+        index: usize,
+        call: impl FnOnce(&mut dyn Instance, Call) -> Returned<V>,
+    ) -> (Result<V, Stop>, u64, u64) {
+        let slot = &mut self.slots[index];
+        if slot.instance.is_none() {
+            match self.chain.links()[index].filter.start() {
+                Ok(instance) => slot.instance = Some(instance),
+                Err(stop) => return (Err(stop), 0, 0),
+            }
+        }
+        let instance = slot.instance.as_deref_mut().expect("an instance was just put there");
+        let allowance = Allowance { fuel: slot.left.fuel.min(self.fuel), ..slot.left };
+        let returned = call(
+            instance,
+            Call {
+                exchange: self.exchange.take().expect(LENT),
+                state: std::mem::take(&mut slot.state),
+                allowance,
+            },
+        );
+        self.exchange = Some(returned.exchange);
+        let fuel = allowance.fuel.saturating_sub(returned.left.fuel);
+        slot.left = Allowance { fuel: slot.left.fuel.saturating_sub(fuel), ..returned.left };
+        self.fuel = self.fuel.saturating_sub(fuel);
+        let verdict = match returned.verdict {
+            Ok(_) if returned.state.len() > MAX_STATE => Err(Stop::new(
+                StopReason::Abi,
+                format!("returned a state of {} bytes, at most {MAX_STATE}", returned.state.len()),
+            )),
+            verdict => {
+                slot.state = returned.state;
+                verdict
+            }
+        };
+        (verdict, fuel, returned.memory_peak)
+    }
+
+    /// An instance whose filter is not needed before the telemetry goes now; slots are scarcer than time at the end.
+    fn release_after(&mut self, index: usize, phase: Phase) {
+        let later = Phase::ALL.into_iter().filter(|p| *p > phase && *p != Phase::Telemetry);
+        let phases = self.link_phases(index);
+        let streams = matches!(phase, Phase::RequestBody | Phase::ResponseBody | Phase::Retry);
+        if !streams && !later.into_iter().any(|p| phases.has(p)) {
+            self.slots[index].instance = None;
+        }
+    }
+
+    fn disable(&mut self, index: usize, report: &CallReport, stop: Stop) -> Result<(), Failed> {
+        let link = &self.chain.links()[index];
+        let request_id = self.exchange.as_deref().map_or("", |x| &x.request_id);
+        link.observer.stopped(report, &stop, request_id);
+        let slot = &mut self.slots[index];
+        slot.disabled = true;
+        slot.instance = None;
+        match link.on_error {
+            OnError::Reject => {
+                Err(Failed { plugin: link.filter.plugin().clone(), reason: stop.reason })
+            }
+            OnError::Skip | OnError::SkipEvenAuth => Ok(()),
+        }
+    }
+}
+
+const LENT: &str = "the exchange is here between calls";
+
+fn apply(edits: &[Edit], fields: &mut HeaderMap) -> Result<(), Stop> {
+    HeaderOut::apply(edits, fields).map_err(|e| Stop::new(StopReason::Abi, e.to_string()))
+}
+
+fn split_target(text: &str) -> Result<(NormalizedPath, Option<Box<str>>), String> {
+    let (path, query) = match text.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (text, None),
+    };
+    let path = NormalizedPath::new(path).map_err(|e| e.to_string())?;
+    match query {
+        Some(q) if !q.bytes().all(|b| b.is_ascii_graphic() && b != b'#') => {
+            Err("the query contains a character that is not allowed".to_owned())
+        }
+        query => Ok((path, query.map(Into::into))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Where clients connect.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use crate::{ByteSize, IpNet, ListenerName};
+
+/// `[listeners.<name>]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Its key.
+    pub name: ListenerName,
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Protocols that are spoken.
+    pub protocols: Protocols,
+    /// `None`: clear text.
+    pub tls: Option<ListenerTls>,
+    /// Peers whose forwarding headers and request ids are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Bounds on what clients may use.
+    pub limits: ListenerLimits,
+}
+
+/// Protocols of a listener. With TLS they are offered by ALPN; without, HTTP/2 means prior knowledge (`h2c`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.0 and HTTP/1.1.
+    pub h1: bool,
+    /// HTTP/2.
+    pub h2: bool,
+}
+
+/// Certificate and versions of a listener.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListenerTls {
+    /// PEM file with the certificate chain, leaf first.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+    /// Lowest version that is accepted.
+    pub min_version: TlsVersion,
+}
+
+/// Versions of TLS that are safe to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
+}
+
+/// `listeners.<name>.limits`. Each default is in [`Default`], with its reason.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListenerLimits {
+    /// Connections at the same time; further ones wait in the kernel's backlog.
+    pub connections: usize,
+    /// Bytes of a request head.
+    pub header_bytes: ByteSize,
+    /// Fields of a request head.
+    pub headers: usize,
+    /// Bytes of a request body.
+    pub body: ByteSize,
+    /// From the first byte of a head to its last, and from the connection (or TLS handshake) to the first head.
+    pub header_timeout: Duration,
+    /// Without any request on a keep-alive connection.
+    pub idle_timeout: Duration,
+    /// Between two reads of a request body, and between two writes of a response.
+    pub stall_timeout: Duration,
+    /// Streams at the same time on an HTTP/2 connection.
+    pub streams: u32,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,                     // 8 KiB each stay below 160 MiB
+            header_bytes: ByteSize(32 << 10),        // what nginx takes in its large buffers
+            headers: 100,                            // browsers send about 20
+            body: ByteSize(10 << 20),                // an upload of a photo fits
+            header_timeout: Duration::from_secs(10), // a head fits into one packet
+            idle_timeout: Duration::from_secs(75),   // nginx's keepalive_timeout
+            stall_timeout: Duration::from_secs(30),  // a phone in a tunnel
+            streams: 100,                            // RFC 9113 6.5.2 recommends no less
+        }
+    }
+}
