@@ -1,0 +1,191 @@
+//! Compiling in a process of its own: a bomb kills that process and nothing else.
+//!
+//! Protocol: the parent writes a frame with the [`Job`] as JSON and a frame with the component to the child's standard
+//! input; the child writes a frame with a [`Reply`] as JSON and, if it succeeded, a frame with the native code. A frame is
+//! its length as eight bytes, little endian, and its bytes.
+
+use std::{
+    ffi::OsString,
+    io::{self, Read, Write},
+    path::Path,
+    process::{Child, Command, ExitCode, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    compile::{self, Compiled, CompiledFacts, Job},
+    load::LoadError,
+};
+
+/// Processor time, in seconds.
+const CPU_SECONDS: u64 = 30;
+/// Private writable memory, in bytes. (Reserved address space does not count, so this is RLIMIT_DATA and not RLIMIT_AS.)
+const DATA_BYTES: u64 = 1 << 30;
+/// Time by the clock: other processes may have the processor.
+const WALL: Duration = Duration::from_secs(90);
+/// Longest frame that either side accepts, in bytes.
+const MAX_FRAME: u64 = 512 << 20;
+
+#[derive(Serialize, Deserialize)]
+enum Reply {
+    Compiled(Box<CompiledFacts>),
+    Refused(LoadError),
+}
+
+/// Has a component compiled by a child process within limits.
+pub(crate) fn compile(
+    program: &Path,
+    args: &[OsString],
+    job: &Job,
+    bytes: &[u8],
+) -> Result<Compiled, LoadError> {
+    let host = |e: io::Error| LoadError::Host { detail: format!("compiler process: {e}") };
+    let mut child = Command::new(program)
+        .args(args)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(host)?;
+    let outcome = thread::scope(|scope| {
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take();
+        let mut stderr = child.stderr.take();
+        // A child that dies early breaks this pipe; why it died is told by its status.
+        scope.spawn(move || stdin.map(|pipe| send_job(pipe, job, bytes)));
+        let words = scope.spawn(move || stderr.as_mut().map(last_words).unwrap_or_default());
+        let (done, finished) = mpsc::channel();
+        scope.spawn(move || done.send(stdout.map(receive)));
+        let received = finished.recv_timeout(WALL);
+        if !matches!(received, Ok(Some(Ok(_)))) {
+            let _ = child.kill();
+        }
+        let status = wait(&mut child);
+        let words = words.join().unwrap_or_default();
+        match received {
+            Ok(Some(Ok(received))) => Ok(received),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                Err(format!("it took longer than {} s", WALL.as_secs()))
+            }
+            _ => Err(format!("the compiler process ended: {status}{words}")),
+        }
+    });
+    match outcome {
+        Ok((Reply::Compiled(facts), artefact)) => Ok(Compiled { facts: *facts, artefact }),
+        Ok((Reply::Refused(error), _)) => Err(error),
+        Err(detail) => Err(LoadError::Compile { detail }),
+    }
+}
+
+fn wait(child: &mut Child) -> String {
+    match child.wait() {
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn send_job(mut pipe: impl Write, job: &Job, bytes: &[u8]) -> io::Result<()> {
+    write_frame(&mut pipe, &serde_json::to_vec(job)?)?;
+    write_frame(&mut pipe, bytes)?;
+    pipe.flush()
+}
+
+fn receive(mut pipe: impl Read) -> io::Result<(Reply, Vec<u8>)> {
+    let reply = serde_json::from_slice(&read_frame(&mut pipe)?)?;
+    let artefact = match reply {
+        Reply::Compiled(_) => read_frame(&mut pipe)?,
+        Reply::Refused(_) => Vec::new(),
+    };
+    Ok((reply, artefact))
+}
+
+/// The beginning of what the child wrote to standard error, on one line; the rest is read and dropped.
+fn last_words(pipe: &mut impl Read) -> String {
+    let mut text = Vec::new();
+    let _ = pipe.take(4 << 10).read_to_end(&mut text);
+    let _ = io::copy(pipe, &mut io::sink());
+    let text = String::from_utf8_lossy(&text);
+    let line: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).take(3).collect();
+    if line.is_empty() { String::new() } else { format!(": {}", line.join(" | ")) }
+}
+
+/// The whole life of the child process: limits itself, reads a job, answers.
+pub fn compile_worker() -> ExitCode {
+    let done = limit_self().and_then(|()| work(io::stdin().lock(), io::stdout().lock()));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn limit_self() -> io::Result<()> {
+    let limit = |resource, value| {
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
+    };
+    limit(Resource::Cpu, CPU_SECONDS)?;
+    limit(Resource::Data, DATA_BYTES)?;
+    limit(Resource::Core, 0)?;
+    // Nothing is written to files here, and nothing may be.
+    limit(Resource::Fsize, 0)?;
+    Ok(())
+}
+
+fn work(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
+    let job: Job = serde_json::from_slice(&read_frame(&mut input)?)?;
+    let bytes = read_frame(&mut input)?;
+    let (reply, artefact) = match compile::compile(&job, &bytes) {
+        Ok(Compiled { facts, artefact }) => (Reply::Compiled(Box::new(facts)), Some(artefact)),
+        Err(error) => (Reply::Refused(error), None),
+    };
+    write_frame(&mut output, &serde_json::to_vec(&reply)?)?;
+    if let Some(artefact) = artefact {
+        write_frame(&mut output, &artefact)?;
+    }
+    output.flush()
+}
+
+pub(crate) fn write_frame(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(&(bytes.len() as u64).to_le_bytes())?;
+    to.write_all(bytes)
+}
+
+pub(crate) fn read_frame(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut length = [0; 8];
+    from.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > MAX_FRAME {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too long"));
+    }
+    let mut bytes = Vec::new();
+    from.take(length).read_to_end(&mut bytes)?;
+    if (bytes.len() as u64) < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_back_whole_or_not_at_all() {
+        let mut pipe = Vec::new();
+        write_frame(&mut pipe, b"hello").unwrap();
+        assert_eq!(read_frame(&mut pipe.as_slice()).unwrap(), b"hello");
+        for cut in 0..pipe.len() {
+            assert!(read_frame(&mut &pipe[..cut]).is_err(), "cut at {cut}");
+        }
+        let huge = (MAX_FRAME + 1).to_le_bytes();
+        assert!(read_frame(&mut huge.as_slice()).is_err());
+    }
+}

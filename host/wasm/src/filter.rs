@@ -1,0 +1,341 @@
+//! One version of a plugin with one configuration, ready to give each request an instance.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use edgewit_chain::{Allowance, Filter, Instance, Needs, Phase, Phases, Stop, StopReason};
+use edgewit_model::{Isolation, Plugin, PluginLimits, PluginName};
+use serde::Serialize;
+use wasmtime::{
+    Engine, Store,
+    component::{Component, InstancePre},
+};
+
+use crate::{
+    bindings::exports::edgewit::filter::{
+        auth, lifecycle, request, request_body, response, response_body, retry, routing, telemetry,
+    },
+    capability::Shared,
+    compile::{self, Compiled, millis},
+    inspect::Inspection,
+    instance::{Running, WasmInstance},
+    limiter::Limiter,
+    load::LoadError,
+    runtime::Runtime,
+    state::State,
+    stop,
+};
+
+/// Lines of log that a filter may write in one exchange; the next one says that more are dropped.
+const LOG_LINES: u32 = 32 + 1;
+/// Requests after which an instance that is reused is replaced, unless the operator says otherwise.
+const RECYCLE: u32 = 1_024;
+/// Idle instances are kept in as many places, so that workers do not meet.
+const SHARDS: usize = 16;
+
+/// One version of a plugin with one configuration.
+pub struct WasmFilter {
+    inner: Arc<Inner>,
+}
+
+/// What instances of a filter share.
+pub(crate) struct Inner {
+    pub(crate) plugin: PluginName,
+    pub(crate) needs: Needs,
+    pub(crate) limits: PluginLimits,
+    pub(crate) indices: Indices,
+    info: PluginInfo,
+    phases: Phases,
+    engine: Engine,
+    pre: InstancePre<State>,
+    shared: Arc<Shared>,
+    /// Handed to `configure` by each instance, if the component could not be snapshotted.
+    config: Option<String>,
+    recycle: Option<u32>,
+    idle: [Mutex<Vec<Running>>; SHARDS],
+    crowded: u64,
+}
+
+/// What is known of a loaded filter, for the admin endpoint and `plugin inspect`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PluginInfo {
+    /// Name of the plugin.
+    pub plugin: String,
+    /// Which version: what the component says of itself, or the beginning of its digest.
+    pub version: String,
+    /// `request` or `worker`.
+    pub isolation: &'static str,
+    /// Does an instance start out configured? If not, each instance configures itself.
+    pub snapshotted: bool,
+    /// Facts and fields it declared to need.
+    pub needs: String,
+    /// Milliseconds from the file to a filter that can serve.
+    pub load_ms: u64,
+    /// Was its native code in the cache?
+    pub from_cache: bool,
+    /// What the component says of itself.
+    #[serde(flatten)]
+    pub inspection: Inspection,
+}
+
+impl WasmFilter {
+    pub(crate) fn new(
+        runtime: &Runtime,
+        plugin: &Plugin,
+        compiled: Compiled,
+        config: String,
+        from_cache: bool,
+        begun: Instant,
+    ) -> Result<Arc<Self>, LoadError> {
+        let host = |e: wasmtime::Error| LoadError::Host { detail: format!("{e:#}") };
+        let Compiled { facts, artefact } = compiled;
+        let component = runtime.deserialize(&artefact).map_err(host)?;
+        let phases = facts.inspection.phase_set();
+        let pre = compile::pre(runtime.engine(), &component)?;
+        let indices = Indices::new(&pre, phases, !facts.snapshotted).map_err(host)?;
+        let needs = match &facts.needs {
+            Some(record) => record
+                .to_needs(plugin.limits.memory.0)
+                .map_err(|message| LoadError::Config { message })?,
+            None => Needs::default(),
+        };
+        let isolation = plugin.isolation.unwrap_or(match facts.inspection.interpreter {
+            true => Isolation::Worker { recycle: RECYCLE },
+            false => Isolation::Request,
+        });
+        let (isolation, recycle) = match isolation {
+            Isolation::Request => ("request", None),
+            Isolation::Worker { recycle } => ("worker", Some(recycle.max(1))),
+        };
+        let info = PluginInfo {
+            plugin: plugin.name.to_string(),
+            version: version(&facts.inspection),
+            isolation,
+            snapshotted: facts.snapshotted,
+            needs: describe(&needs),
+            load_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            from_cache,
+            inspection: facts.inspection,
+        };
+        let inner = Inner {
+            plugin: plugin.name.clone(),
+            needs,
+            limits: plugin.limits.clone(),
+            indices,
+            info,
+            phases,
+            engine: runtime.engine().clone(),
+            pre,
+            shared: runtime.shared(&plugin.name),
+            config: (!facts.snapshotted).then_some(config),
+            recycle,
+            idle: Default::default(),
+            crowded: u64::from(runtime.instances() / 2),
+        };
+        let filter = Arc::new(Self { inner: Arc::new(inner) });
+        filter.warm()?;
+        Ok(filter)
+    }
+
+    /// What is known of it.
+    pub fn info(&self) -> &PluginInfo {
+        &self.inner.info
+    }
+
+    /// Makes one instance and drops it: the pool has touched its memory, and what cannot start is found before requests do.
+    fn warm(&self) -> Result<(), LoadError> {
+        match self.inner.fresh() {
+            Ok(_) => Ok(()),
+            Err(stop) if stop.reason == StopReason::Exhausted => Ok(()),
+            Err(stop) => Err(LoadError::Contract { detail: stop.to_string() }),
+        }
+    }
+}
+
+fn version(inspection: &Inspection) -> String {
+    let digest = || inspection.digest.get(..12).unwrap_or_default().to_owned();
+    let usable = |v: &String| {
+        (1..=64).contains(&v.len()) && v.bytes().all(|b| b.is_ascii_graphic() && b != b'"')
+    };
+    inspection.version.clone().filter(usable).unwrap_or_else(digest)
+}
+
+fn describe(needs: &Needs) -> String {
+    format!(
+        "{} facts, {} request fields, {} response fields, request body {:?}, response body {:?}",
+        needs.facts.0.count_ones(),
+        needs.request_fields.len(),
+        needs.response_fields.len(),
+        needs.request_body,
+        needs.response_body,
+    )
+}
+
+impl Filter for WasmFilter {
+    fn plugin(&self) -> &PluginName {
+        &self.inner.plugin
+    }
+
+    fn version(&self) -> &str {
+        &self.inner.info.version
+    }
+
+    fn phases(&self) -> Phases {
+        self.inner.phases
+    }
+
+    fn needs(&self) -> &Needs {
+        &self.inner.needs
+    }
+
+    fn allowance(&self) -> Allowance {
+        Allowance {
+            fuel: self.inner.limits.fuel,
+            host_calls: self.inner.limits.host_calls,
+            log_lines: LOG_LINES,
+        }
+    }
+
+    fn start(&self) -> Result<Box<dyn Instance>, Stop> {
+        let idle = self.inner.recycle.and_then(|_| self.inner.shard().pop());
+        let running = match idle {
+            Some(running) => running,
+            None => self.inner.fresh()?,
+        };
+        Ok(Box::new(WasmInstance::new(Arc::clone(&self.inner), running)))
+    }
+
+    fn is_crowded(&self) -> bool {
+        let metrics = self.inner.engine.pooling_allocator_metrics();
+        metrics.is_some_and(|m| m.component_instances() > self.inner.crowded)
+    }
+}
+
+impl Inner {
+    /// A fresh instance, within the limits of instantiation.
+    fn fresh(&self) -> Result<Running, Stop> {
+        let limiter = Limiter::new(&self.limits);
+        let state = State::new(self.plugin.clone(), Some(Arc::clone(&self.shared)), limiter);
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_epoch_deadline(millis(self.limits.instantiate_time) + 1);
+        store.set_hostcall_fuel(self.limits.host_bytes.as_usize());
+        self.set_fuel(&mut store, self.limits.fuel)?;
+        let instance = match self.pre.instantiate(&mut store) {
+            Ok(instance) => instance,
+            Err(error) => return Err(stop::classify(&error, &store.data().limiter)),
+        };
+        let mut running = Running::new(store, instance);
+        if let Some(config) = &self.config {
+            self.configure(&mut running, config)?;
+        }
+        running.started(self.limits.fuel);
+        Ok(running)
+    }
+
+    fn configure(&self, running: &mut Running, config: &str) -> Result<(), Stop> {
+        let abi = || Stop::new(StopReason::Abi, "it does not export `lifecycle`");
+        let indices = self.indices.lifecycle.as_ref().ok_or_else(abi)?;
+        let Running { store, instance, .. } = running;
+        store.set_epoch_deadline(millis(self.limits.configure_time) + 1);
+        let configured = indices
+            .load(&mut *store, instance)
+            .and_then(|guest| guest.call_configure(&mut *store, config));
+        match configured {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(message)) => Err(Stop::new(StopReason::Error, message)),
+            Err(error) => Err(stop::classify(&error, &store.data().limiter)),
+        }
+    }
+
+    pub(crate) fn set_fuel(&self, store: &mut Store<State>, fuel: u64) -> Result<(), Stop> {
+        store.set_fuel(fuel).map_err(|e| Stop::new(StopReason::Trap, e.to_string()))
+    }
+
+    /// Takes an instance back after a request, if this filter reuses instances and this one is still good.
+    pub(crate) fn take_back(&self, mut running: Running) {
+        let Some(recycle) = self.recycle else { return };
+        running.requests += 1;
+        if running.requests < recycle && !running.has_grown() {
+            self.shard().push(running);
+        }
+    }
+
+    /// The idle instances of this thread. Two threads share them only beyond 16 workers, so the lock is free.
+    fn shard(&self) -> std::sync::MutexGuard<'_, Vec<Running>> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        }
+        self.idle[SHARD.with(|s| *s)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the exported functions are, for each phase that is exported.
+pub(crate) struct Indices {
+    pub(crate) lifecycle: Option<lifecycle::GuestIndices>,
+    pub(crate) auth: Option<auth::GuestIndices>,
+    pub(crate) routing: Option<routing::GuestIndices>,
+    pub(crate) request: Option<request::GuestIndices>,
+    pub(crate) request_body: Option<request_body::GuestIndices>,
+    pub(crate) retry: Option<retry::GuestIndices>,
+    pub(crate) response: Option<response::GuestIndices>,
+    pub(crate) response_body: Option<response_body::GuestIndices>,
+    pub(crate) telemetry: Option<telemetry::GuestIndices>,
+}
+
+impl Indices {
+    pub(crate) fn new(
+        pre: &InstancePre<State>,
+        phases: Phases,
+        configures: bool,
+    ) -> wasmtime::Result<Self> {
+        macro_rules! find {
+            ($module:ident, $wanted:expr) => {
+                if $wanted { Some($module::GuestIndices::new(pre)?) } else { None }
+            };
+        }
+        Ok(Self {
+            lifecycle: find!(lifecycle, configures),
+            auth: find!(auth, phases.has(Phase::Auth)),
+            routing: find!(routing, phases.has(Phase::Routing)),
+            request: find!(request, phases.has(Phase::Request)),
+            request_body: find!(request_body, phases.has(Phase::RequestBody)),
+            retry: find!(retry, phases.has(Phase::Retry)),
+            response: find!(response, phases.has(Phase::Response)),
+            response_body: find!(response_body, phases.has(Phase::ResponseBody)),
+            telemetry: find!(telemetry, phases.has(Phase::Telemetry)),
+        })
+    }
+
+    /// Do all exported functions have the types of the contract?
+    pub(crate) fn check(
+        &self,
+        store: &mut Store<State>,
+        instance: &wasmtime::component::Instance,
+    ) -> wasmtime::Result<()> {
+        macro_rules! check {
+            ($($field:ident),*) => {
+                $(if let Some(indices) = &self.$field { indices.load(&mut *store, instance)?; })*
+            };
+        }
+        check!(lifecycle, auth, routing, request, request_body, retry, response, response_body);
+        check!(telemetry);
+        Ok(())
+    }
+}
+
+impl Runtime {
+    /// Loads native code that came out of our own compiler or our own cache.
+    #[expect(unsafe_code, reason = "wasmtime cannot check native code; ours is authenticated")]
+    fn deserialize(&self, artefact: &[u8]) -> wasmtime::Result<Component> {
+        // SAFETY: the bytes come from our child process over a pipe, or from the cache after its MAC was verified.
+        unsafe { Component::deserialize(self.engine(), artefact) }
+    }
+}

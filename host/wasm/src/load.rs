@@ -1,0 +1,168 @@
+//! From the bytes of a component to a filter that serves.
+
+use edgewit_model::Plugin;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::{sync::Arc, time::Instant};
+
+use crate::{
+    cache::Key,
+    child,
+    compile::{self, Compiled, Job},
+    filter::WasmFilter,
+    runtime::{Compiler, Runtime},
+};
+
+/// Why a component does not become a filter. Each has its code, as in `edgewit explain`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadError {
+    /// E0401.
+    #[error("is {what}, not a component")]
+    NotComponent {
+        /// What it is.
+        what: String,
+    },
+    /// E0402.
+    #[error("was built for {found}, this host speaks {}", crate::inspect::CONTRACT)]
+    WrongVersion {
+        /// Package with its version.
+        found: String,
+    },
+    /// E0403.
+    #[error("refuses its configuration: {message}")]
+    Config {
+        /// What the plugin said.
+        message: String,
+    },
+    /// E0404.
+    #[error("wants a capability that is not granted: imports `edgewit:filter/{capability}`")]
+    NotGranted {
+        /// Its name.
+        capability: String,
+    },
+    /// E0405.
+    #[error("imports `{import}`, which this host does not have")]
+    UnknownImport {
+        /// Its full name.
+        import: String,
+    },
+    /// E0406.
+    #[error("exports no phase of {}; its exports: {}", crate::inspect::CONTRACT, list(exports))]
+    NoPhase {
+        /// What it exports instead.
+        exports: Vec<String>,
+    },
+    /// E0407.
+    #[error("is not valid: {detail}")]
+    Invalid {
+        /// What the validator said.
+        detail: String,
+    },
+    /// E0408.
+    #[error("has {size} bytes, limit {limit}")]
+    TooLarge {
+        /// Bytes of the file.
+        size: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// E0409.
+    #[error("could not be compiled within its limits: {detail}")]
+    Compile {
+        /// What happened.
+        detail: String,
+    },
+    /// E0410.
+    #[error("does not fit the contract: {detail}")]
+    Contract {
+        /// The difference.
+        detail: String,
+    },
+    /// E0411.
+    #[error("could not be loaded: {detail}")]
+    Host {
+        /// What failed on our side.
+        detail: String,
+    },
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}
+
+impl LoadError {
+    /// The code of the diagnostic.
+    pub fn code(&self) -> &'static str {
+        match self {
+            LoadError::NotComponent { .. } => "E0401",
+            LoadError::WrongVersion { .. } => "E0402",
+            LoadError::Config { .. } => "E0403",
+            LoadError::NotGranted { .. } => "E0404",
+            LoadError::UnknownImport { .. } => "E0405",
+            LoadError::NoPhase { .. } => "E0406",
+            LoadError::Invalid { .. } => "E0407",
+            LoadError::TooLarge { .. } => "E0408",
+            LoadError::Compile { .. } => "E0409",
+            LoadError::Contract { .. } => "E0410",
+            LoadError::Host { .. } => "E0411",
+        }
+    }
+
+    /// What to do about it, if there is one thing to do.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            LoadError::NotComponent { what } if what == "a core module" => {
+                "build it for the target wasm32-wasip2, whose output is a component".to_owned()
+            }
+            LoadError::WrongVersion { .. } => {
+                "rebuild it with the SDK of this version: edgewit plugin build".to_owned()
+            }
+            LoadError::NotGranted { capability } => format!("allow = {{ {capability} = true }}"),
+            LoadError::NoPhase { .. } => {
+                "with the Rust SDK, name the phases in edgewit_sdk::export!".to_owned()
+            }
+            LoadError::TooLarge { .. } => "raise limits.file-size of the plugin".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+impl Runtime {
+    /// Makes a filter of a component, with one configuration (the plugin's own, overlaid with that of its place in a chain).
+    ///
+    /// Blocks for as long as compiling takes, unless the cache has it. Nothing of the component runs in this process before
+    /// it has been validated, checked against its grants, configured and compiled elsewhere.
+    pub fn load(
+        &self,
+        bytes: &[u8],
+        plugin: &Plugin,
+        config: &Map<String, Value>,
+    ) -> Result<Arc<WasmFilter>, LoadError> {
+        let begun = Instant::now();
+        let limit = plugin.limits.file_size.0;
+        if bytes.len() as u64 > limit {
+            return Err(LoadError::TooLarge { size: bytes.len() as u64, limit });
+        }
+        let job = Job::new(plugin, config);
+        let key = Key::new(bytes, &job);
+        let (compiled, from_cache) = match self.cache.get(&key) {
+            Some(compiled) => (compiled, true),
+            None => {
+                let compiled = self.compile(&job, bytes)?;
+                self.cache.put(&key, &compiled);
+                (compiled, false)
+            }
+        };
+        WasmFilter::new(self, plugin, compiled, job.config, from_cache, begun)
+    }
+
+    fn compile(&self, job: &Job, bytes: &[u8]) -> Result<Compiled, LoadError> {
+        // One at a time: a folder full of bombs costs one processor, not all.
+        let _one = self.compiling.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match &self.compiler {
+            Compiler::InProcess => compile::compile(job, bytes),
+            Compiler::Child { program, args } => child::compile(program, args, job, bytes),
+        }
+    }
+}
