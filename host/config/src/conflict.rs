@@ -1,0 +1,170 @@
+//! Routes that get into each other's way: the same requests, or paths that cannot live side by side.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use edgewit_model::{HostPattern, ListenerName, Matcher, Route, RouteName};
+use matchit::Router;
+
+use crate::{Diagnostic, Place, Report, code, places::Places};
+
+/// Reports conflicts between the conditions of all routes.
+pub(crate) fn check(routes: &BTreeMap<RouteName, Route>, places: &Places, report: &mut Report) {
+    let mut conditions = Vec::new();
+    for route in routes.values() {
+        let places = places.matchers.get(&route.name).into_iter().flatten();
+        for (matcher, place) in route.matchers.iter().zip(places) {
+            conditions.push(Condition { route, matcher, place });
+        }
+    }
+    conditions.sort_by_key(|condition| condition.place.order());
+    same_requests(&conditions, report);
+    ambiguous_paths(&conditions, report);
+}
+
+struct Condition<'a> {
+    route: &'a Route,
+    matcher: &'a Matcher,
+    place: &'a Place,
+}
+
+/// Everything of a condition but its methods.
+type Key<'a> = (Option<&'a HostPattern>, String, BTreeSet<Vec<u8>>, BTreeSet<&'a (String, String)>);
+
+impl<'a> Condition<'a> {
+    fn key(&self) -> Key<'a> {
+        let header = |rule: &edgewit_model::HeaderRule| {
+            [rule.name.as_str().as_bytes(), b":", rule.value.as_bytes()].concat()
+        };
+        (
+            self.matcher.host.as_ref(),
+            shape(&self.matcher.path),
+            self.matcher.headers.iter().map(header).collect(),
+            self.matcher.query.iter().collect(),
+        )
+    }
+
+    /// Given the same key: is there a request that fits both equally well?
+    fn overlaps(&self, other: &Self) -> bool {
+        let (a, b) = (&self.matcher.methods, &other.matcher.methods);
+        let methods = (a.is_empty() && b.is_empty()) || a.iter().any(|method| b.contains(method));
+        self.route.name != other.route.name
+            && methods
+            && common(&self.route.listeners, &other.route.listeners)
+    }
+}
+
+/// An empty list means all listeners.
+fn common(a: &[ListenerName], b: &[ListenerName]) -> bool {
+    a.is_empty() || b.is_empty() || a.iter().any(|name| b.contains(name))
+}
+
+fn same_requests(conditions: &[Condition<'_>], report: &mut Report) {
+    let mut groups: HashMap<Key<'_>, Vec<&Condition<'_>>> = HashMap::new();
+    for condition in conditions {
+        let group = groups.entry(condition.key()).or_default();
+        let first = group.iter().take(MOST_COMPARED).find(|first| first.overlaps(condition));
+        if let Some(first) = first {
+            let (one, two) = (&first.route.name, &condition.route.name);
+            let diagnostic = Diagnostic::new(code::SAME_REQUESTS, SAME)
+                .at(condition.place.clone(), format!("`{two}` can never be reached"))
+                .at(first.place.clone(), format!("`{one}` matches here first"))
+                .help("add a host, a header or a method to one of them, or use `upstreams` with weights");
+            report.push(diagnostic);
+        } else {
+            group.push(condition);
+        }
+    }
+}
+
+const SAME: &str = "two routes match the same requests";
+/// Conditions that differ in their methods or listeners only.
+const MOST_COMPARED: usize = 1_000;
+
+/// Within one host all paths go into one tree, which has room for one kind of parameter at each position.
+fn ambiguous_paths(conditions: &[Condition<'_>], report: &mut Report) {
+    let mut trees: HashMap<Option<&HostPattern>, Tree<'_>> = HashMap::new();
+    for condition in conditions {
+        let tree = trees.entry(condition.matcher.host.as_ref()).or_default();
+        let shape = shape(&condition.matcher.path);
+        if tree.shapes.contains_key(&shape) {
+            continue;
+        }
+        match tree.router.insert(shape.as_str(), ()) {
+            Ok(()) => {
+                tree.shapes.insert(shape, condition);
+            }
+            Err(error) => report.push(ambiguous(condition, &error, &tree.shapes)),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Tree<'a> {
+    router: Router<()>,
+    shapes: HashMap<String, &'a Condition<'a>>,
+}
+
+fn ambiguous(
+    condition: &Condition<'_>,
+    error: &matchit::InsertError,
+    shapes: &HashMap<String, &Condition<'_>>,
+) -> Diagnostic {
+    let path = &condition.matcher.path;
+    let other = match error {
+        matchit::InsertError::Conflict { with } => shapes.get(with),
+        _ => None,
+    };
+    let message = match other {
+        Some(other) => {
+            format!("`{path}` and `{}` cannot live side by side", other.matcher.path)
+        }
+        None => format!("`{path}` cannot live beside other paths of this host"),
+    };
+    let mut diagnostic = Diagnostic::new(code::AMBIGUOUS_PATH, message)
+        .at(condition.place.clone(), format!("of `{}`", condition.route.name))
+        .help("at one position of a path there is one kind of parameter: `{id}` or `{*rest}`");
+    if let Some(other) = other {
+        diagnostic = diagnostic.at(other.place.clone(), format!("of `{}`", other.route.name));
+    }
+    diagnostic
+}
+
+/// The path with the names of its parameters replaced by their number.
+fn shape(path: &str) -> String {
+    let mut out = String::new();
+    let mut count = 0;
+    let mut chars = path.chars().peekable();
+    while let Some(c) = chars.next() {
+        out.push(c);
+        if c != '{' {
+            continue;
+        }
+        if chars.next_if_eq(&'{').is_some() {
+            out.push('{');
+            continue;
+        }
+        out.extend(chars.next_if_eq(&'*'));
+        out += &format!("p{count}");
+        count += 1;
+        while chars.next_if(|c| *c != '}').is_some() {}
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_parameters_do_not_matter() {
+        for (path, expected) in [
+            ("/a", "/a"),
+            ("/{id}/b/{*rest}", "/{p0}/b/{*p1}"),
+            ("/x-{id}.png", "/x-{p0}.png"),
+            ("/{{id}}", "/{{id}}"),
+            ("/{", "/{p0"),
+        ] {
+            assert_eq!(shape(path), expected);
+        }
+    }
+}

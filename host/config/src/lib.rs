@@ -1,0 +1,120 @@
+//! Is this TOML right, and if not, where?
+//!
+//! [`load`] goes from a file to the checked model in stages: `load` (files), `tree` (the untyped tree), `env` (references to
+//! the environment), `shape` (unknown keys), `refs` (names that are not there), `typed` and `raw` (serde), `resolve` (the
+//! model), `conflict` (routes against each other), `pem` (certificates and keys). All stages report into one [`Report`];
+//! only what would drown it in consequences stops: files that cannot be read, and mistakes of grammar.
+//!
+//! Nothing here opens sockets or looks into a WebAssembly component. What is found out later about an entry gets its place
+//! through [`Loaded::diagnostic_at`].
+
+pub mod code;
+
+mod load;
+
+mod tree;
+
+mod dialect;
+
+mod env;
+
+mod shape;
+
+mod refs;
+
+mod typed;
+
+mod raw;
+
+mod resolve;
+
+mod conflict;
+
+mod pem;
+
+mod places;
+
+mod loaded;
+
+mod report;
+
+mod diag;
+
+mod source;
+
+mod suggest;
+
+mod schema;
+
+mod welcome;
+
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc};
+
+pub use code::Code;
+pub use diag::{Diagnostic, Label, Severity};
+pub use loaded::Loaded;
+pub use places::Entry;
+pub use report::Report;
+pub use schema::schema;
+pub use source::{Place, Source};
+pub use welcome::welcome;
+
+use env::Outside;
+use load::Files;
+use tree::Document;
+
+/// Reads and checks a file. Relative paths in it start at its folder.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    let main = load::main_file(path)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    check(main, Some(path), &Outside { variable: &variable, base })
+}
+
+/// Checks a text that messages call `name`. Relative paths in it start at `base_dir`.
+pub fn load_text(name: &str, text: &str, base_dir: &Path) -> Result<Loaded, Report> {
+    let main = load::main_text(name, text)?;
+    check(main, None, &Outside { variable: &variable, base: base_dir })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn check(main: Arc<Source>, path: Option<&Path>, outside: &Outside<'_>) -> Result<Loaded, Report> {
+    let mut report = Report::default();
+    let Files { sources, paths: mut files, folders } =
+        load::with_includes(main, path, outside.base, &mut report);
+    let Some(mut document) = read(&sources, &mut report) else { return Err(report) };
+    let expanded = env::expand(&mut document, outside, &mut files, &mut report);
+    let folder = resolve::plugin_dir(&document, outside.base);
+    refs::check(&document, &load::plugins_in(&folder), &mut report);
+    let resolved = resolve::resolve(&document, outside.base, &mut report);
+    conflict::check(&resolved.config.routes, &resolved.places, &mut report);
+    report.redact(&expanded);
+    pem::check(&resolved.pems, &mut report);
+    if report.has_errors() {
+        return Err(report.without_consequences(code::REFERENCE));
+    }
+    files.extend(resolved.pems.into_iter().map(|pem| pem.path));
+    let (config, places) = (resolved.config, resolved.places);
+    Ok(Loaded { config, warnings: report, files, folders, places })
+}
+
+/// The untyped tree of all files without unknown keys; nothing after mistakes that have consequences everywhere.
+fn read<'s>(sources: &'s [Arc<Source>], report: &mut Report) -> Option<Document<'s>> {
+    let mut document = Document::new(sources.first()?);
+    let tables: Vec<_> = sources.iter().map(|source| tree::parse(source, report)).collect();
+    if report.has_errors() {
+        return None;
+    }
+    for (source, table) in sources.iter().zip(tables) {
+        let mut table = table?;
+        dialect::check(&table, source, report);
+        shape::check(&mut table, source, report);
+        document.add(source, table, report);
+    }
+    Some(document)
+}

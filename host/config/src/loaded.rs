@@ -1,0 +1,46 @@
+//! A checked configuration together with where it came from.
+
+use std::path::PathBuf;
+
+use edgewit_model::Config;
+
+use crate::{
+    Diagnostic, Report,
+    code::Code,
+    places::{Entry, Places},
+};
+
+/// A checked configuration together with where it came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is allowed, but probably not meant.
+    pub warnings: Report,
+    /// Every file that was read: the main one, included ones, those in `${file:...}`, certificates and keys.
+    pub files: Vec<PathBuf>,
+    /// Folders in which further files to include may appear.
+    pub folders: Vec<PathBuf>,
+    pub(crate) places: Places,
+}
+
+impl Loaded {
+    /// A message about an entry that another part of the host finds out later. It has no place if the entry has none, as
+    /// the default listener.
+    pub fn diagnostic_at(
+        &self,
+        entry: Entry<'_>,
+        code: Code,
+        message: impl Into<String>,
+        help: Option<&str>,
+    ) -> Diagnostic {
+        let mut diagnostic = Diagnostic::new(code, message);
+        if let Some(place) = self.places.get(entry) {
+            diagnostic = diagnostic.at(place.clone(), "");
+        }
+        match help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        }
+    }
+}

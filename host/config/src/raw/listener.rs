@@ -1,0 +1,87 @@
+//! `[listeners.<name>]`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Amount, At, Size, Time};
+
+/// Where clients connect.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Listener {
+    /// Address and port, such as `0.0.0.0:443`.
+    pub(crate) listen: Option<At<String>>,
+    /// Protocols that are spoken. Default: h1 and h2 with TLS, h1 and h2c without.
+    pub(crate) protocols: Option<At<Vec<At<Protocol>>>>,
+    /// Encryption. Default: none.
+    pub(crate) tls: Option<At<ListenerTls>>,
+    /// Addresses of peers whose forwarding headers are believed, such as `10.0.0.0/8`. Default: none.
+    pub(crate) trusted_proxies: Option<At<Vec<At<String>>>>,
+    /// Bounds on what clients may use.
+    pub(crate) limits: ListenerLimits,
+}
+
+/// A protocol of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Protocol {
+    /// HTTP/1.0 and HTTP/1.1.
+    H1,
+    /// HTTP/2 with TLS.
+    H2,
+    /// HTTP/2 without TLS, by prior knowledge.
+    H2c,
+}
+
+/// Encryption of a listener.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct ListenerTls {
+    /// Certificate and key in files, which are read again when they change.
+    pub(crate) files: Option<TlsFiles>,
+    /// Lowest version that is accepted. Default: `1.2`.
+    pub(crate) min_version: Option<TlsVersion>,
+}
+
+/// Certificate and key, relative to this file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct TlsFiles {
+    /// PEM file with the certificate chain, leaf first.
+    pub(crate) cert: At<String>,
+    /// PEM file with the private key.
+    pub(crate) key: At<String>,
+}
+
+/// Versions of TLS that are safe to speak.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum TlsVersion {
+    /// TLS 1.2.
+    #[serde(rename = "1.2")]
+    V1_2,
+    /// TLS 1.3.
+    #[serde(rename = "1.3")]
+    V1_3,
+}
+
+/// Bounds on what clients may use.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct ListenerLimits {
+    /// Connections at the same time. Default: 20000.
+    pub(crate) connections: Option<At<u64>>,
+    /// Bytes of a request head. Default: `32KiB`.
+    pub(crate) header_bytes: Option<At<Amount<Size>>>,
+    /// Fields of a request head. Default: 100.
+    pub(crate) headers: Option<At<u64>>,
+    /// Bytes of a request body. Default: `10MiB`.
+    pub(crate) body: Option<At<Amount<Size>>>,
+    /// Time for a request head. Default: `10s`.
+    pub(crate) header_timeout: Option<At<Amount<Time>>>,
+    /// Time without a request on an open connection. Default: `75s`.
+    pub(crate) idle_timeout: Option<At<Amount<Time>>>,
+    /// Time between two parts of a body. Default: `30s`.
+    pub(crate) stall_timeout: Option<At<Amount<Time>>>,
+    /// Requests at the same time on an HTTP/2 connection. Default: 100.
+    pub(crate) streams: Option<At<u64>>,
+}

@@ -1,0 +1,137 @@
+//! `[routes.<name>]`.
+
+use std::time::Duration;
+
+use edgewit_model::{ListenerName, Retry, RetryOn, Rewrite, Route, RouteName};
+
+use super::{Chains, Cx, action, matcher, plugin};
+use crate::{
+    code,
+    places::Places,
+    raw::{self, At},
+    suggest::did_you_mean,
+};
+
+/// Longer than a person waits, shorter than the 60 s after which most clients and load balancers give up.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const MOST_LISTENERS: usize = 1_024;
+
+pub(super) fn route(
+    name: RouteName,
+    raw: raw::Route,
+    chains: &Chains,
+    places: &mut Places,
+    cx: &mut Cx<'_, '_>,
+) -> Option<Route> {
+    places.routes.insert(name.clone(), cx.item.place());
+    let matchers = matcher::matchers(raw.matches.as_ref(), &name, cx);
+    let chain = raw.chain.as_ref().and_then(|chain| chains.get(&chain.value));
+    let own = plugin::filters(raw.filters.as_ref(), cx);
+    own.iter().for_each(|(filter, place)| places.used(filter, place));
+    let filters = chain.into_iter().flatten().cloned().chain(own);
+    let (filters, filter_places) = filters.unzip();
+    let (matchers, matcher_places) = matchers.into_iter().unzip();
+    places.filters.insert(name.clone(), filter_places);
+    places.matchers.insert(name.clone(), matcher_places);
+    let action = action::action(&raw, cx);
+    let timeout = cx.time(&raw.timeout, TIMEOUT);
+    let body = raw.body.is_some().then(|| cx.size(&raw.body, TINY));
+    Some(Route {
+        matchers,
+        listeners: listeners(raw.listeners.as_ref(), cx),
+        filters,
+        rewrite: rewrite(raw.rewrite.as_ref(), cx),
+        timeout,
+        retry: retry(raw.retry.as_ref(), cx),
+        body,
+        action: action?,
+        name,
+    })
+}
+
+/// Stands for a size that could not be read and was reported.
+const TINY: edgewit_model::ByteSize = edgewit_model::ByteSize(1);
+
+/// Names that are not there are reported by the check of references.
+fn listeners(raw: Option<&At<Vec<At<String>>>>, cx: &mut Cx<'_, '_>) -> Vec<ListenerName> {
+    let Some(list) = raw else { return Vec::new() };
+    if cx.lacks("listeners") {
+        let label = "leave the key out for all listeners";
+        cx.hint(code::INVALID_VALUE, &list.span, "a route needs a listener", label);
+    }
+    let names = cx.bounded(list, MOST_LISTENERS, "listeners");
+    let mut names: Vec<_> =
+        names.iter().filter_map(|at| ListenerName::new(&at.value).ok()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn rewrite(raw: Option<&At<raw::Rewrite>>, cx: &mut Cx<'_, '_>) -> Rewrite {
+    let Some(At { value: raw, .. }) = raw else { return Rewrite::default() };
+    if let Some(prefix) = &raw.strip_prefix {
+        let text = prefix.value.as_str();
+        if !text.starts_with('/') || text.ends_with('/') || !matcher::is_path(text) {
+            let message = format!("`{text}` is no prefix of a path");
+            let label = "expected something like `/orders`, without a slash at the end";
+            cx.hint(code::INVALID_REWRITE, &prefix.span, message, label);
+        }
+    }
+    Rewrite {
+        strip_prefix: raw.strip_prefix.as_ref().map(|prefix| prefix.value.clone()),
+        upstream_host: matches!(raw.host, Some(raw::RewriteHost::Upstream)),
+    }
+}
+
+fn retry(raw: Option<&At<raw::Retry>>, cx: &mut Cx<'_, '_>) -> Retry {
+    let default = Retry::default();
+    let Some(At { value: raw, .. }) = raw else { return default };
+    let attempts = raw.attempts.as_ref().map_or(u64::from(default.attempts), |at| at.value);
+    if let Some(at) = raw.attempts.as_ref().filter(|at| !(1..=10).contains(&at.value)) {
+        let message = format!("`attempts` is 1 to 10, not {}", at.value);
+        cx.error(code::INVALID_RETRY, &at.span, message);
+    }
+    let backoff = cx.amount(&raw.backoff).unwrap_or(default.backoff);
+    if let Some(at) = raw.backoff.as_ref().filter(|_| backoff.0 > backoff.1) {
+        let message = "the first pause is longer than the longest";
+        cx.error(code::INVALID_RETRY, &at.span, message);
+    }
+    Retry {
+        attempts: u32::try_from(attempts).unwrap_or(default.attempts),
+        on: raw.on.as_ref().map_or(default.on, |on| retry_on(on, cx)),
+        per_try: raw.per_try.is_some().then(|| cx.time(&raw.per_try, TIMEOUT)),
+        backoff,
+        budget_percent: cx.amount(&raw.budget).unwrap_or(default.budget_percent),
+        replay: cx.size(&raw.replay, default.replay),
+    }
+}
+
+fn retry_on(list: &At<Vec<At<String>>>, cx: &mut Cx<'_, '_>) -> RetryOn {
+    let mut on = RetryOn::default();
+    for at in cx.bounded(list, MOST_REASONS, "reasons") {
+        match at.value.as_str() {
+            "connect" => on.connect = true,
+            "reset" => on.reset = true,
+            "timeout" => on.timeout = true,
+            "5xx" => on.statuses.extend(500..=599),
+            text => match text.parse::<u16>().ok().filter(|status| (400..=599).contains(status)) {
+                Some(status) => on.statuses.push(status),
+                None => unknown_reason(at, cx),
+            },
+        }
+    }
+    on.statuses.sort_unstable();
+    on.statuses.dedup();
+    on
+}
+
+const MOST_REASONS: usize = 204; // every status from 400 and every word
+const REASONS: [&str; 4] = ["connect", "reset", "timeout", "5xx"];
+
+fn unknown_reason(at: &At<String>, cx: &mut Cx<'_, '_>) {
+    let message = format!(
+        "`{}` is no reason to try again; use connect, reset, timeout, a status from 400 to 599, or 5xx",
+        at.value
+    );
+    cx.hint(code::INVALID_RETRY, &at.span, message, did_you_mean(&at.value, REASONS));
+}

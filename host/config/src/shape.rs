@@ -1,0 +1,178 @@
+//! Unknown keys, looked up in the JSON Schema that the raw types derive.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde_json::Value;
+use toml::de::{DeTable, DeValue};
+
+use crate::{Diagnostic, Place, Report, code, schema::SCHEMA, source::Source, suggest, tree::Node};
+
+/// Reports every key of a file that no type has, and removes it.
+pub(crate) fn check(table: &mut DeTable<'_>, source: &Arc<Source>, report: &mut Report) {
+    Shape { source, report }.table(table, &[&*SCHEMA]);
+}
+
+struct Shape<'a> {
+    source: &'a Arc<Source>,
+    report: &'a mut Report,
+}
+
+impl Shape<'_> {
+    fn table(&mut self, table: &mut DeTable<'_>, schemas: &[&Value]) {
+        let shapes = tables(schemas);
+        if shapes.is_empty() {
+            return; // no table at all is wanted here; that is for the types to say
+        }
+        let (mut unknown, mut wrong) = (Vec::new(), Vec::new());
+        for (key, value) in table.iter_mut() {
+            let name = key.get_ref().as_ref();
+            let inner: Vec<&Value> = shapes.iter().filter_map(|s| s.get(name)).collect();
+            if inner.is_empty() {
+                unknown.push((name.to_owned(), key.span()));
+            } else if !self.value(value, &inner) {
+                wrong.push(name.to_owned());
+            }
+        }
+        for name in wrong {
+            table.remove(name.as_str());
+        }
+        if unknown.is_empty() {
+            return;
+        }
+        let known: BTreeSet<&str> = shapes.iter().flat_map(TableShape::names).collect();
+        for (name, span) in unknown {
+            table.remove(name.as_str());
+            let label = suggest::did_you_mean(&name, known.iter().copied());
+            let list: Vec<&str> = known.iter().copied().collect();
+            self.report.push(
+                Diagnostic::new(code::UNKNOWN_KEY, format!("unknown key `{name}`"))
+                    .at(Place::new(self.source, span), label)
+                    .help(format!("known keys: {}", list.join(", "))),
+            );
+        }
+    }
+
+    /// Looks into a value. False if it is a list where only a table fits: serde would fill the table from it, key by key.
+    fn value(&mut self, value: &mut Node<'_>, schemas: &[&Value]) -> bool {
+        let span = value.span();
+        match value.get_mut() {
+            DeValue::Table(table) => self.table(table, schemas),
+            DeValue::Array(items) => {
+                let all = alternatives(schemas);
+                if takes(&all, "object") && !takes(&all, "array") && !takes(&all, "string") {
+                    let message = "expected a table, found a list";
+                    let place = Place::new(self.source, span);
+                    self.report.push(Diagnostic::new(code::WRONG_TYPE, message).at(place, ""));
+                    return false;
+                }
+                let inner: Vec<&Value> = all.iter().filter_map(|s| s.get("items")).collect();
+                let mut fits = true;
+                for item in items.iter_mut() {
+                    fits &= self.value(item, &inner);
+                }
+                return fits;
+            }
+            _ => {}
+        }
+        true
+    }
+}
+
+fn takes(schemas: &[&Value], kind: &str) -> bool {
+    schemas.iter().any(|schema| schema.get("type").is_some_and(|t| t == kind))
+}
+
+/// Keys of a table and what further keys may hold.
+struct TableShape<'a> {
+    properties: Option<&'a serde_json::Map<String, Value>>,
+    others: Option<&'a Value>,
+}
+
+impl<'a> TableShape<'a> {
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        let named = self.properties.and_then(|p| p.get(key));
+        named.or(self.others.filter(|schema| **schema != Value::Bool(false)))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.properties.into_iter().flat_map(|p| p.keys().map(String::as_str))
+    }
+}
+
+fn tables<'a>(schemas: &[&'a Value]) -> Vec<TableShape<'a>> {
+    let shape = |schema: &'a Value| {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let others = schema.get("additionalProperties");
+        let found = properties.is_some() || others.is_some();
+        // `true` is the schema that anything fits.
+        found.then_some(TableShape { properties, others })
+    };
+    let free = |schema: &&'a Value| **schema == Value::Bool(true);
+    let all = alternatives(schemas);
+    let anything = all.iter().filter(|s| free(s));
+    let anything = anything.map(|s| TableShape { properties: None, others: Some(s) });
+    all.iter().filter_map(|s| shape(s)).chain(anything).collect()
+}
+
+/// The schemas behind references and choices.
+fn alternatives<'a>(schemas: &[&'a Value]) -> Vec<&'a Value> {
+    let mut out = Vec::new();
+    let mut left: Vec<&'a Value> = schemas.to_vec();
+    while let Some(schema) = left.pop() {
+        out.push(schema);
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#'));
+        left.extend(target.and_then(|path| SCHEMA.pointer(path)));
+        for choice in ["anyOf", "oneOf", "allOf"] {
+            left.extend(schema.get(choice).and_then(Value::as_array).into_iter().flatten());
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_keys(text: &str, expected: &[&str]) {
+        let source = Source::new(0, "a.toml".into(), text.into());
+        let mut report = Report::default();
+        let mut table = DeTable::parse(source.text()).unwrap().into_inner();
+        check(&mut table, &source, &mut report);
+        let found: Vec<_> = report
+            .diagnostics()
+            .iter()
+            .map(|d| format!("{}: {}", d.message(), d.labels()[0].text))
+            .collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn unknown_keys_are_found_at_every_depth() {
+        check_keys("[x]\na = { b = [{ c = 1 }] }", &[]);
+        check_keys("[plugins.a.config]\na = { b = [{ c = 1 }] }", &[]);
+        check_keys("[route.a]", &["unknown key `route`: did you mean `routes`?"]);
+        check_keys("[routes.a]\nmatches = ''", &["unknown key `matches`: did you mean `match`?"]);
+        check_keys(
+            "routes.a.filters = [{ plugin = 'a', confg = {} }]",
+            &["unknown key `confg`: did you mean `config`?"],
+        );
+        check_keys(
+            "routes.a.match = [{ hots = 'a' }, 'b']",
+            &["unknown key `hots`: did you mean `host`?"],
+        );
+        check_keys("routes.a.match = { header = { anything = 'a' } }", &[]);
+        check_keys(
+            "plugins.a.isolation = { worker = { recicle = 1 }, zzz = 2 }",
+            &["unknown key `recicle`: did you mean `recycle`?", "unknown key `zzz`: "],
+        );
+        check_keys(
+            "[limits]\nfule = 1\nrequest-fuel = 1",
+            &["unknown key `fule`: did you mean `fuel`?"],
+        );
+        check_keys("[plugins.a.limits]\nrequest-fuel = 1", &["unknown key `request-fuel`: "]);
+        check_keys("routes.a.match = ['/', ['x']]", &[]);
+        for text in ["server = [{ x = 1 }]", "plugins.a.allow = ['kv']", "[[routes]]"] {
+            check_keys(text, &["expected a table, found a list: "]);
+        }
+    }
+}
