@@ -1,0 +1,137 @@
+//! One connection, from its making to its close, and the task that drives it.
+
+use std::{
+    cell::{Cell, OnceCell},
+    future::Future,
+    pin::pin,
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    select,
+    task::{JoinHandle, spawn_local},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{Shelves, forget};
+use crate::{upstream::Endpoint, wire::Gauge};
+
+/// Time that a connection gets for an orderly close.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Identity of a connection within its worker; later ones are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LineId(u64);
+
+impl LineId {
+    fn next() -> Self {
+        thread_local!(static NEXT: Cell<u64> = const { Cell::new(0) });
+        NEXT.with(|next| {
+            next.set(next.get().wrapping_add(1));
+            Self(next.get())
+        })
+    }
+}
+
+/// One connection.
+pub(crate) struct Line {
+    pub(super) id: LineId,
+    pub(super) gauge: Rc<Gauge>,
+    endpoint: Arc<Endpoint>,
+    pools: Weak<Shelves>,
+    idle_since: Cell<Option<Instant>>,
+    driver: OnceCell<JoinHandle<()>>,
+}
+
+impl Line {
+    pub(super) fn new(gauge: Rc<Gauge>, endpoint: Arc<Endpoint>, pools: Weak<Shelves>) -> Rc<Self> {
+        Rc::new(Self {
+            id: LineId::next(),
+            gauge,
+            endpoint,
+            pools,
+            idle_since: Cell::new(None),
+            driver: OnceCell::new(),
+        })
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Begins to drive the connection: its one task.
+    pub(super) fn drive(self: &Rc<Self>, connection: impl Future + 'static, idle: Duration) {
+        let open = Open::new(self.endpoint.clone());
+        let line = self.clone();
+        let driver = spawn_local(async move {
+            let _open = open;
+            line.run(connection, idle).await;
+        });
+        let _ = self.driver.set(driver); // a line is driven once
+    }
+
+    async fn run(&self, connection: impl Future, idle: Duration) {
+        let mut connection = pin!(connection);
+        let ended = select! {
+            biased;
+            _ = &mut connection => true,
+            () = self.idle_for(idle) => false,
+        };
+        forget(&self.pools, self.endpoint.id(), self.id); // and with it the last sender
+        if !ended {
+            let _ = timeout(LINGER, connection).await;
+        }
+    }
+
+    /// Waits until the connection has been idle for this long. Looks again only when that could be, so that a busy
+    /// connection never touches its timer.
+    async fn idle_for(&self, limit: Duration) {
+        let mut wait = limit;
+        loop {
+            sleep(wait).await;
+            wait = match self.idle_since.get().map(|since| since.elapsed()) {
+                Some(idle) if idle >= limit => return,
+                Some(idle) => limit - idle,
+                None => limit,
+            };
+        }
+    }
+
+    pub(super) fn set_idle(&self) {
+        self.idle_since.set(Some(Instant::now()));
+    }
+
+    pub(super) fn set_busy(&self) {
+        self.idle_since.set(None);
+    }
+
+    /// Whether it has been idle for too long to be trusted.
+    pub(super) fn is_expired(&self, limit: Duration) -> bool {
+        self.idle_since.get().is_some_and(|since| since.elapsed() >= limit)
+    }
+
+    /// Closes the connection now, whatever is under way on it.
+    pub(super) fn cut(&self) {
+        if let Some(driver) = self.driver.get() {
+            driver.abort();
+        }
+    }
+}
+
+/// Counts a connection as open until its task ends.
+struct Open(Arc<Endpoint>);
+
+impl Open {
+    fn new(endpoint: Arc<Endpoint>) -> Self {
+        endpoint.counters().opened();
+        Self(endpoint)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.counters().closed();
+    }
+}

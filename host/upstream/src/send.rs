@@ -1,0 +1,173 @@
+//! One attempt.
+
+mod error;
+
+mod failed;
+
+mod request;
+
+mod response;
+
+mod tried;
+
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    body::{Hold, InBody, OutBody, Watch},
+    pool::{Lease, Pools},
+    retry::is_idempotent,
+    upstream::{Endpoint, InFlight, Upstream},
+};
+
+use failed::Failed;
+
+pub use error::{Failure, Processed, SendError};
+pub use response::ProtocolError;
+pub use tried::Tried;
+
+/// One attempt: chooses an endpoint, takes a connection, sends the request, waits for the response head.
+///
+/// The request's target may be in any form; it is sent in the form of the connection's protocol (RFC 9112 3.2, RFC 9113
+/// 8.3.1). The host is the `host` field, else the authority of the target, else the endpoint's own. Framing fields are
+/// replaced by those that fit the body; all other fields are the caller's business. `CONNECT` is refused.
+///
+/// A kept connection that turns out to be closed is replaced by a fresh one, once, without the caller noticing: always if
+/// nothing was sent or the upstream said that it did nothing, else only if the method is idempotent and the body can be
+/// replayed (THREATS B6). Any other failure is the caller's to judge, with [`decide`](crate::decide).
+///
+/// Informational responses are dropped. A `101` is an error, since upgrades are not asked for. Dropping the future cancels
+/// the request. Must run in a `LocalSet` of a current-thread runtime.
+pub async fn send(
+    upstream: &Arc<Upstream>,
+    pools: &Pools,
+    request: Request<OutBody>,
+    tried: &mut Tried,
+) -> Result<Response<InBody>, SendError> {
+    let Some(endpoint) = upstream.choose(tried) else {
+        return Err(SendError::unavailable(request));
+    };
+    tried.note(endpoint.id());
+    let attempt = Attempt {
+        upstream,
+        pools,
+        endpoint,
+        in_flight: InFlight::new(endpoint.clone()),
+        method: request.method().clone(),
+        processed: Cell::new(Processed::No),
+    };
+    attempt.run(request, tried.deadline).await
+}
+
+/// One attempt at one endpoint.
+struct Attempt<'a> {
+    upstream: &'a Upstream,
+    pools: &'a Pools,
+    endpoint: &'a Arc<Endpoint>,
+    in_flight: InFlight,
+    method: Method,
+    /// Whether the upstream may have processed the request, at any time.
+    processed: Cell<Processed>,
+}
+
+impl Attempt<'_> {
+    async fn run(
+        self,
+        request: Request<OutBody>,
+        deadline: Option<Instant>,
+    ) -> Result<Response<InBody>, SendError> {
+        let anonymous = !request::has_host(&request);
+        let answered = match deadline {
+            None => self.exchange(request).await,
+            Some(deadline) => {
+                let ended = timeout_at(deadline, self.exchange(request)).await;
+                ended.unwrap_or_else(|_| Err(SendError::timeout(self.processed.get())))
+            }
+        };
+        match answered {
+            Ok((response, lease, upload)) => {
+                let hold = Hold { lease, upload, in_flight: self.in_flight };
+                let stall = self.upstream.timeouts().stall;
+                Ok(response.map(|body| InBody::new(body, hold, stall)))
+            }
+            Err(mut error) => {
+                self.endpoint.counters().failed();
+                if let Some(unsent) = error.unsent.as_deref_mut().filter(|_| anonymous) {
+                    request::forget_host(unsent); // the next endpoint has another name
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends the request, a second time if a kept connection turns out to be closed.
+    async fn exchange(&self, mut request: Request<OutBody>) -> Result<Answer, SendError> {
+        if self.method == Method::CONNECT {
+            return Err(SendError::new(
+                Failure::Request,
+                Processed::No,
+                "`CONNECT` is not forwarded",
+            ));
+        }
+        let upload = request.body_mut().watch();
+        let mut stale = None;
+        loop {
+            let mut lease = match self.pools.take(self.upstream, self.endpoint, stale).await {
+                Ok(lease) => lease,
+                Err(error) => {
+                    return Err(SendError::connect(error, request).after(self.processed.get()));
+                }
+            };
+            request::prepare(&mut request, self.endpoint, lease.is_http2())?;
+            let may_be_stale = stale.is_none() && lease.is_reused();
+            let spare = if may_be_stale { self.spare(&request, &lease) } else { None };
+            let repeatable = spare.is_some() && is_idempotent(&self.method);
+            lease.begin(may_be_stale && !repeatable);
+            let before = self.processed.replace(Processed::Maybe);
+            let error = match lease.send(request).await {
+                Ok(response) => return accept(response, lease, upload),
+                Err(error) => Failed::new(error, &lease, upload.as_deref()),
+            };
+            if !may_be_stale {
+                return Err(error.into_error().after(before));
+            }
+            let (again, processed) = error.resend(spare, &self.method)?;
+            self.processed.set(before.max(processed));
+            self.endpoint.counters().sent_again();
+            stale = Some(lease.id());
+            request = again;
+        }
+    }
+
+    /// The request once more, if a closed connection could make it necessary: over HTTP/1.1 a method that is not
+    /// idempotent is repeated only if nothing was sent, and then hyper gives the request back itself.
+    fn spare(&self, request: &Request<OutBody>, lease: &Lease) -> Option<Request<OutBody>> {
+        if !lease.is_http2() && !is_idempotent(&self.method) {
+            return None;
+        }
+        let mut spare = Request::new(request.body().replay()?);
+        *spare.method_mut() = self.method.clone();
+        *spare.uri_mut() = request.uri().clone();
+        *spare.version_mut() = request.version();
+        *spare.headers_mut() = request.headers().clone();
+        Some(spare)
+    }
+}
+
+/// A response head that passed, with the connection its body comes on.
+type Answer = (Response<Incoming>, Lease, Option<Rc<Watch>>);
+
+fn accept(
+    mut response: Response<Incoming>,
+    lease: Lease,
+    upload: Option<Rc<Watch>>,
+) -> Result<Answer, SendError> {
+    if let Some(gauge) = lease.gauge() {
+        gauge.head_came();
+    }
+    response::check(&mut response)?; // if not, the connection is cut with the lease
+    Ok((response, lease, upload))
+}

@@ -1,0 +1,274 @@
+//! One server of an upstream.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use edgewit_model as model;
+use http::{HeaderValue, uri::Authority};
+use rustls_pki_types::ServerName;
+
+use super::UpstreamError;
+use crate::resolve::Addresses;
+
+/// One server of an upstream. Shared by all workers.
+pub struct Endpoint {
+    id: EndpointId,
+    config: model::Endpoint,
+    /// Host, and port unless it is the scheme's own (RFC 9110 4.2).
+    authority: Authority,
+    host_field: HeaderValue,
+    server_name: Option<ServerName<'static>>,
+    addresses: Addresses,
+    speaks_http2: AtomicBool,
+    max_streams: AtomicUsize,
+    counters: Counters,
+}
+
+/// Identity of an endpoint, unique in the process and never given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(u64);
+
+impl EndpointId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl Endpoint {
+    pub(crate) fn new(
+        config: &model::Endpoint,
+        tls: &model::UpstreamTls,
+    ) -> Result<Self, UpstreamError> {
+        let wrong = || UpstreamError::Host { host: config.host.clone() };
+        let host = match config.host.parse::<Ipv6Addr>() {
+            Ok(address) => format!("[{address}]"),
+            Err(_) => config.host.clone(),
+        };
+        let usual = if config.tls { 443 } else { 80 };
+        let text = if config.port == usual { host } else { format!("{host}:{}", config.port) };
+        let authority: Authority = text.parse().map_err(|_| wrong())?;
+        let server_name = match config.tls {
+            true => {
+                let name = tls.server_name.as_ref().unwrap_or(&config.host).clone();
+                Some(ServerName::try_from(name).map_err(|_| wrong())?)
+            }
+            false => None,
+        };
+        Ok(Self {
+            id: EndpointId::next(),
+            host_field: HeaderValue::from_str(&text).map_err(|_| wrong())?,
+            authority,
+            server_name,
+            addresses: match config.host.parse::<IpAddr>() {
+                Ok(address) => Addresses::literal((address, config.port).into()),
+                Err(_) => Addresses::named(config.host.clone(), config.port),
+            },
+            config: config.clone(),
+            speaks_http2: AtomicBool::new(false),
+            max_streams: AtomicUsize::new(MAX_STREAMS),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Its identity in this process.
+    pub fn id(&self) -> EndpointId {
+        self.id
+    }
+
+    /// Host name or address, without brackets.
+    pub fn host(&self) -> &str {
+        &self.config.host
+    }
+
+    /// Port.
+    pub fn port(&self) -> u16 {
+        self.config.port
+    }
+
+    /// `https` instead of `http`.
+    pub fn is_tls(&self) -> bool {
+        self.config.tls
+    }
+
+    /// Its share among the endpoints, at least 1.
+    pub fn weight(&self) -> u32 {
+        self.config.weight.max(1)
+    }
+
+    /// What happened to it so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    pub(crate) fn host_field(&self) -> &HeaderValue {
+        &self.host_field
+    }
+
+    pub(crate) fn server_name(&self) -> Option<&ServerName<'static>> {
+        self.server_name.as_ref()
+    }
+
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Whether its last connection spoke HTTP/2, so that those who wait for one may share it.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        self.speaks_http2.load(Ordering::Relaxed)
+    }
+
+    /// HTTP/2 streams that a new connection may open before it has been told.
+    pub(crate) fn max_streams(&self) -> usize {
+        self.max_streams.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_max_streams(&self, allowed: usize) {
+        self.max_streams.store(allowed.min(MAX_STREAMS), Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_speaks_http2(&self, speaks: bool) {
+        self.speaks_http2.store(speaks, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({}, {})", self.id.0, self.authority)
+    }
+}
+
+/// HTTP/2 streams that are opened on a connection before the endpoint has said how many it allows. 100 is the least that
+/// RFC 9113 6.5.2 recommends to allow.
+const MAX_STREAMS: usize = 100;
+
+/// An attempt that an endpoint is busy with, from its choice to the end of the response body.
+pub(crate) struct InFlight(Arc<Endpoint>);
+
+impl InFlight {
+    pub(crate) fn new(endpoint: Arc<Endpoint>) -> Self {
+        endpoint.counters.requests.fetch_add(1, Ordering::Relaxed);
+        endpoint.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(endpoint)
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What happened to an endpoint so far, over all workers. Read by whoever exports metrics.
+#[derive(Debug, Default)]
+pub struct Counters {
+    requests: AtomicU64,
+    in_flight: AtomicU64,
+    failures: AtomicU64,
+    resent: AtomicU64,
+    connects: AtomicU64,
+    connect_failures: AtomicU64,
+    connections: AtomicU64,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        pub fn $name(&self) -> u64 {
+            self.$name.load(Ordering::Relaxed)
+        }
+    )*};
+}
+
+impl Counters {
+    counters! {
+        /// Attempts that chose this endpoint.
+        requests
+        /// Attempts whose response has not ended yet.
+        in_flight
+        /// Attempts that brought no response head.
+        failures
+        /// Requests sent a second time by themselves, because a kept connection turned out to be closed (THREATS B6).
+        resent
+        /// Connections that were made.
+        connects
+        /// Connections that could not be made.
+        connect_failures
+        /// Connections that are open.
+        connections
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sent_again(&self) {
+        self.resent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn opened(&self) {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn not_opened(&self) {
+        self.connect_failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_names_itself_as_a_url_would() {
+        let check = |tls, host: &str, port, expected: &str| {
+            let config = model::Endpoint { tls, host: host.to_owned(), port, weight: 1 };
+            let endpoint = Endpoint::new(&config, &model::UpstreamTls::default()).unwrap();
+            assert_eq!(endpoint.authority().as_str(), expected);
+            assert_eq!(endpoint.host_field(), expected);
+        };
+        check(false, "orders.internal", 80, "orders.internal");
+        check(false, "orders.internal", 8080, "orders.internal:8080");
+        check(true, "orders.internal", 443, "orders.internal");
+        check(false, "10.0.0.1", 443, "10.0.0.1:443");
+        check(true, "::1", 8443, "[::1]:8443");
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_refused() {
+        for host in ["", "a b", "a/b", "user@a"] {
+            let config = model::Endpoint { tls: true, host: host.to_owned(), port: 443, weight: 1 };
+            let endpoint = Endpoint::new(&config, &model::UpstreamTls::default());
+            assert!(matches!(endpoint, Err(UpstreamError::Host { .. })), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn ids_are_never_given_twice() {
+        assert_ne!(EndpointId::next(), EndpointId::next());
+    }
+}

@@ -1,0 +1,242 @@
+//! B10: certificates that do not fit, and peers that speak no TLS.
+
+use std::{error::Error, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use edgewit_upstream::{BodyError, ConnectError, Failure, Processed, SendError, Upstream};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use rustls::{ServerConfig, crypto::aws_lc_rs};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tempfile::TempDir;
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::spawn_local};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::support::{Raw, Worker, config, get, post, worker};
+
+/// Certificate authorities, one of which the client trusts.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    dir: TempDir,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self { issuer, dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self) -> PathBuf {
+        let path = self.dir.path().join("ca.pem");
+        std::fs::write(&path, self.issuer.pem()).unwrap();
+        path
+    }
+
+    /// A server with a certificate for this name.
+    fn server(&self, name: &str, expired: bool, alpn: &[&str]) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+        }
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        acceptor(certificate.der().clone(), &key, alpn)
+    }
+}
+
+fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) -> TlsAcceptor {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let mut config = config.with_single_cert(vec![certificate], key).unwrap();
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A client that trusts this authority, for a server on 127.0.0.1.
+fn client(authority: &Authority, raw: &Raw, server_name: Option<&str>) -> Worker {
+    let mut config = config(&[raw.port()]);
+    config.endpoints[0].tls = true;
+    config.tls.ca = Some(authority.file());
+    config.tls.server_name = server_name.map(str::to_owned);
+    Worker::new(&config)
+}
+
+/// A real HTTP server that speaks what was agreed on, and answers with it.
+fn serve(raw: Raw, acceptor: TlsAcceptor) {
+    spawn_local(async move {
+        loop {
+            let (tcp, _) = raw.listener().accept().await.unwrap();
+            let Ok(tls) = acceptor.accept(tcp).await else { continue };
+            spawn_local(serve_one(tls));
+        }
+    });
+}
+
+async fn serve_one(tls: TlsStream<TcpStream>) {
+    let answer = service_fn(async |request: Request<Incoming>| {
+        let version = format!("{:?}", request.version());
+        let body = request.into_body().collect().await?.to_bytes();
+        let body = [version.as_bytes(), b" ", &body].concat();
+        Ok::<_, hyper::Error>(Response::new(Full::new(Bytes::from(body))))
+    });
+    let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    let io = TokioIo::new(tls);
+    let _ = match http2 {
+        true => {
+            let builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
+            builder.serve_connection(io, answer).await
+        }
+        false => hyper::server::conn::http1::Builder::new().serve_connection(io, answer).await,
+    };
+}
+
+#[derive(Clone)]
+struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, task: F) {
+        spawn_local(async move {
+            task.await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn the_protocol_is_agreed_on_in_the_handshake() {
+    let cases: [(&[&str], &str); 3] = [
+        (&["h2", "http/1.1"], "HTTP/2.0 abc"),
+        (&["http/1.1"], "HTTP/1.1 abc"),
+        (&[], "HTTP/1.1 abc"),
+    ];
+    worker(async {
+        let authority = Authority::new("ours");
+        for (alpn, expected) in cases {
+            let raw = Raw::bind().await;
+            let client = client(&authority, &raw, None);
+            serve(raw, authority.server("127.0.0.1", false, alpn));
+            for _ in 0..5 {
+                assert_eq!(client.ask(post("abc")).await.unwrap(), (200, expected.into()));
+            }
+            assert_eq!(client.upstream.endpoints()[0].counters().connects(), 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_certificate_may_carry_a_configured_name() {
+    worker(async {
+        let authority = Authority::new("ours");
+        let raw = Raw::bind().await;
+        let client = client(&authority, &raw, Some("orders.internal"));
+        serve(raw, authority.server("orders.internal", false, &[]));
+        assert_eq!(client.ask(get()).await.unwrap().0, 200);
+    })
+    .await;
+}
+
+fn tls_error(error: &SendError) -> String {
+    assert_eq!((error.kind, error.processed), (Failure::Connect, Processed::No));
+    assert!(error.unsent.is_some());
+    let connect = error.source().and_then(|e| e.downcast_ref::<ConnectError>()).unwrap();
+    assert!(matches!(connect, ConnectError::Tls { .. }), "{connect:?}");
+    connect.source().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn certificates_that_do_not_fit_are_refused() {
+    worker(async {
+        let authority = Authority::new("ours");
+        let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let cases = [
+            (authority.server("other.example", false, &[]), "not valid for name"),
+            (authority.server("127.0.0.1", true, &[]), "expired"),
+            (Authority::new("theirs").server("127.0.0.1", false, &[]), "UnknownIssuer"),
+            (acceptor(own.cert.der().clone(), &own.signing_key, &[]), "UnknownIssuer"),
+        ];
+        for (acceptor, expected) in cases {
+            let raw = Raw::bind().await;
+            let client = client(&authority, &raw, None);
+            serve(raw, acceptor);
+            let error = tls_error(&client.ask(post("secret")).await.unwrap_err());
+            assert!(error.contains(expected), "{error:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_peer_without_tls_never_sees_the_request() {
+    worker(async {
+        let authority = Authority::new("ours");
+        let raw = Raw::bind().await;
+        let client = client(&authority, &raw, None);
+        let upstream = spawn_local(async move {
+            let mut peer = raw.accept().await;
+            peer.say("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            peer.bytes().await
+        });
+        tls_error(&client.ask(post("secret")).await.unwrap_err());
+        let seen = upstream.await.unwrap();
+        assert_eq!(seen.first(), Some(&0x16), "a handshake record");
+        assert!(!seen.windows(6).any(|window| window == b"secret"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_system_s_authorities_do_not_trust_ours() {
+    worker(async {
+        let authority = Authority::new("ours");
+        let raw = Raw::bind().await;
+        let mut config = config(&[raw.port()]);
+        config.endpoints[0].tls = true;
+        let Ok(upstream) = Upstream::new(&config) else {
+            return; // this system has no authorities at all, which is refused when the upstream is built
+        };
+        let client = Worker { upstream, pools: Default::default() };
+        serve(raw, authority.server("127.0.0.1", false, &[]));
+        let error = tls_error(&client.ask(get()).await.unwrap_err());
+        assert!(error.contains("UnknownIssuer"), "{error:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_up_to_the_close_needs_the_close_of_tls() {
+    worker(async {
+        let authority = Authority::new("ours");
+        for orderly in [true, false] {
+            let raw = Raw::bind().await;
+            let client = client(&authority, &raw, None);
+            let acceptor = authority.server("127.0.0.1", false, &[]);
+            spawn_local(async move {
+                let (tcp, _) = raw.listener().accept().await.unwrap();
+                let mut tls = acceptor.accept(tcp).await.unwrap();
+                tls.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").await.unwrap();
+                tls.flush().await.unwrap();
+                match orderly {
+                    true => tls.shutdown().await.unwrap(),
+                    false => tls.get_mut().0.shutdown().await.unwrap(),
+                }
+            });
+            let body = client.send(get()).await.unwrap().into_body().collect().await;
+            match body {
+                Ok(body) => assert!(orderly && body.to_bytes() == "hello"),
+                Err(error) => assert!(!orderly && matches!(error, BodyError::Upstream(_))),
+            }
+        }
+    })
+    .await;
+}
