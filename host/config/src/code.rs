@@ -171,9 +171,9 @@ shorter to the longer pause; `budget` is 0% to 100%."
 "E0401" PLUGIN_UNREADABLE "a plugin cannot be loaded"
 "The file is missing, too large, or no WebAssembly component. A core module has to be made a component first; the SDKs do."
 
-"E0402" PLUGIN_WORLD "a plugin was built for another version of the contract"
-"The component exports or imports interfaces of `edgewit:filter` in a version that this host does not speak. Build it again with \
-the SDK of a version that the host speaks."
+"E0402" PLUGIN_WORLD "a plugin does not fit the contract"
+"The component exports or imports interfaces of `edgewit:filter` in a version that this host does not speak, exports none of its \
+phases, or imports something that no filter can have. Build it again with the SDK of a version that the host speaks."
 
 "E0403" PLUGIN_CONFIG "a plugin refuses its configuration"
 "The filter's own `configure` function said no, or the table does not fit the schema that the filter carries. The message is \

@@ -48,6 +48,8 @@ pub(crate) fn compile(
     let mut child = Command::new(program)
         .args(args)
         .env_clear()
+        // mimalloc, if it is the allocator, would commit a GiB ahead, which counts as memory that can be written.
+        .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -134,8 +136,8 @@ fn limit_self() -> io::Result<()> {
     limit(Resource::Cpu, CPU_SECONDS)?;
     limit(Resource::Data, DATA_BYTES)?;
     limit(Resource::Core, 0)?;
-    // Nothing is written to files here, and nothing may be.
-    limit(Resource::Fsize, 0)?;
+    // No file is written here; the images of memories are files to the kernel, in memory.
+    limit(Resource::Fsize, DATA_BYTES)?;
     Ok(())
 }
 

@@ -17,49 +17,49 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadError {
-    /// E0401.
+    /// Something else than a component.
     #[error("is {what}, not a component")]
     NotComponent {
         /// What it is.
         what: String,
     },
-    /// E0402.
+    /// A contract of another version.
     #[error("was built for {found}, this host speaks {}", crate::inspect::CONTRACT)]
     WrongVersion {
         /// Package with its version.
         found: String,
     },
-    /// E0403.
+    /// `configure` said no, or was stopped.
     #[error("refuses its configuration: {message}")]
     Config {
         /// What the plugin said.
         message: String,
     },
-    /// E0404.
+    /// An import without a grant.
     #[error("wants a capability that is not granted: imports `edgewit:filter/{capability}`")]
     NotGranted {
         /// Its name.
         capability: String,
     },
-    /// E0405.
+    /// An import that nobody provides.
     #[error("imports `{import}`, which this host does not have")]
     UnknownImport {
         /// Its full name.
         import: String,
     },
-    /// E0406.
+    /// Nothing to call.
     #[error("exports no phase of {}; its exports: {}", crate::inspect::CONTRACT, list(exports))]
     NoPhase {
         /// What it exports instead.
         exports: Vec<String>,
     },
-    /// E0407.
+    /// The validator refused it.
     #[error("is not valid: {detail}")]
     Invalid {
         /// What the validator said.
         detail: String,
     },
-    /// E0408.
+    /// The file is larger than it may be.
     #[error("has {size} bytes, limit {limit}")]
     TooLarge {
         /// Bytes of the file.
@@ -67,19 +67,19 @@ pub enum LoadError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// E0409.
+    /// The compiler process met its limits.
     #[error("could not be compiled within its limits: {detail}")]
     Compile {
         /// What happened.
         detail: String,
     },
-    /// E0410.
+    /// Functions of other types than the contract has.
     #[error("does not fit the contract: {detail}")]
     Contract {
         /// The difference.
         detail: String,
     },
-    /// E0411.
+    /// A fault on our side.
     #[error("could not be loaded: {detail}")]
     Host {
         /// What failed on our side.
@@ -95,17 +95,15 @@ impl LoadError {
     /// The code of the diagnostic.
     pub fn code(&self) -> &'static str {
         match self {
-            LoadError::NotComponent { .. } => "E0401",
-            LoadError::WrongVersion { .. } => "E0402",
+            LoadError::NotComponent { .. } | LoadError::TooLarge { .. } => "E0401",
+            LoadError::WrongVersion { .. }
+            | LoadError::UnknownImport { .. }
+            | LoadError::NoPhase { .. }
+            | LoadError::Contract { .. } => "E0402",
             LoadError::Config { .. } => "E0403",
             LoadError::NotGranted { .. } => "E0404",
-            LoadError::UnknownImport { .. } => "E0405",
-            LoadError::NoPhase { .. } => "E0406",
-            LoadError::Invalid { .. } => "E0407",
-            LoadError::TooLarge { .. } => "E0408",
-            LoadError::Compile { .. } => "E0409",
-            LoadError::Contract { .. } => "E0410",
-            LoadError::Host { .. } => "E0411",
+            LoadError::Invalid { .. } | LoadError::Compile { .. } => "E0406",
+            LoadError::Host { .. } => "E0407",
         }
     }
 

@@ -1,0 +1,99 @@
+//! The administration endpoint: what is going on, for people and tools on this machine.
+//!
+//! It is a socket of its own on a loopback address, and it only reads. A page in a browser could still reach it through a
+//! name that resolves to 127.0.0.1, so that only requests for a loopback host are answered.
+
+mod host;
+
+mod page;
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+
+pub(crate) use page::Pages;
+
+/// Connections at the same time; a person has a few, and so has a monitoring system.
+const MOST_CONNECTIONS: usize = 64;
+/// For a request head, and between two requests of a connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// After a failed accept, which mostly means that there are no file descriptors left.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of a request head; the smallest that hyper takes.
+const LARGEST_HEAD: usize = 8 << 10;
+
+/// A bound endpoint.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Admin {
+    /// Takes the address.
+    pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it really is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers for ever.
+    pub(crate) async fn serve(self, pages: Arc<Pages>) {
+        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        loop {
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let pages = Arc::clone(&pages);
+                    tokio::spawn(async move {
+                        connection(stream, pages).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the administration endpoint cannot accept");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, pages: Arc<Pages>) {
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let pages = Arc::clone(&pages);
+        async move { Ok::<_, Infallible>(respond(&pages, &request)) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection to the administration endpoint broke");
+    }
+}
+
+fn respond<B>(pages: &Pages, request: &Request<B>) -> Response<Full<Bytes>> {
+    match host::check(request) {
+        Ok(()) => pages.answer(request.method(), request.uri().path()),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

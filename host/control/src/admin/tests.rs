@@ -1,0 +1,53 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::{status::Status, versions::Versions};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Status and body of the answer to a request head.
+async fn ask(address: SocketAddr, head: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    tokio::time::timeout(DEADLINE, read).await.unwrap().unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+fn get(path: &str, host: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")
+}
+
+#[tokio::test]
+async fn the_endpoint_tells_how_things_are() {
+    let status = Arc::new(Status::new(None));
+    let metrics = edgewit_telemetry::Metrics::new(1);
+    let pages = Pages::new(metrics, Arc::clone(&status), Arc::new(Versions::default()));
+    let admin = Admin::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = admin.address();
+    tokio::spawn(admin.serve(pages));
+
+    let cases = [
+        (get("/livez", "localhost"), "200 OK", "alive"),
+        (get("/readyz", "127.0.0.1:9977"), "200 OK", "ready"),
+        (get("/metrics", "localhost"), "200 OK", "# EOF"),
+        (get("/v1/status", "localhost"), "200 OK", "\"state\": \"ready\""),
+        (get("/v1/plugins", "localhost"), "200 OK", "\"plugins\": []"),
+        (get("/v1/config", "localhost"), "404 Not Found", "/v1/status"),
+        (get("/v1/status", "rebound.example.com"), "403 Forbidden", "loopback"),
+        (get("/livez", "x").replace("GET", "POST").replace("x", "localhost"), "405 ", "only reads"),
+    ];
+    for (request, expected, text) in cases {
+        let (head, body) = ask(address, &request).await;
+        assert!(head.contains(expected) && body.contains(text), "{request}{head}{body}");
+        let is_json = head.contains("json\r\n");
+        assert!(!is_json || serde_json::from_str::<serde_json::Value>(&body).is_ok(), "{body}");
+    }
+    status.drain();
+    let (head, _) = ask(address, &get("/readyz", "localhost")).await;
+    assert!(head.contains("503 ") && head.contains("application/problem+json"), "{head}");
+    let (_, body) = ask(address, &get("/v1/status", "localhost")).await;
+    assert!(body.contains("\"state\": \"draining\""), "{body}");
+}

@@ -1,0 +1,205 @@
+//! From a checked configuration and its filters to the snapshot that serves. What did not change is shared with the one
+//! before.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use edgewit_chain::{Chain, Filter, Link};
+use edgewit_config::{Diagnostic, Entry, Loaded, code};
+use edgewit_model as model;
+use edgewit_model::{Action, Config, FilterUse, Plugin, PluginName, Route, UpstreamName};
+use edgewit_proxy::{FilterObserver, LiveRoute, RouteError, Snapshot};
+use edgewit_telemetry::{AccessLog, Metrics};
+use edgewit_upstream::{Upstream, UpstreamError};
+
+use crate::Digest;
+
+/// What serves, and what it was made of.
+pub(crate) struct World {
+    pub(crate) config: Config,
+    pub(crate) snapshot: Arc<Snapshot>,
+    upstreams: BTreeMap<UpstreamName, LiveUpstream>,
+    access_log: Option<(model::AccessLog, Arc<AccessLog>)>,
+}
+
+/// An upstream with everything that decides about it.
+#[derive(Clone)]
+struct LiveUpstream {
+    config: model::Upstream,
+    /// Authorities are read once, so another content is another upstream.
+    ca: Option<Digest>,
+    upstream: Arc<Upstream>,
+}
+
+/// A configuration cannot go live.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AssembleError {
+    #[error("`{name}` cannot be used")]
+    Upstream { name: UpstreamName, source: UpstreamError },
+    #[error("the access log cannot be opened")]
+    AccessLog(#[source] std::io::Error),
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    #[error("`{0}` was not loaded")]
+    Filter(PluginName),
+}
+
+/// Where filters come from: the one that was made of a plugin for its place in a chain.
+pub(crate) type FindFilter<'a> = dyn Fn(&Plugin, &FilterUse) -> Option<Arc<dyn Filter>> + 'a;
+
+/// Puts a generation together. Blocks while it reads files.
+pub(crate) fn assemble(
+    generation: u64,
+    config: Config,
+    find: &FindFilter<'_>,
+    metrics: &Arc<Metrics>,
+    before: Option<&World>,
+) -> Result<World, AssembleError> {
+    let mut upstreams = BTreeMap::new();
+    for (name, upstream) in &config.upstreams {
+        let known = before.and_then(|world| world.upstreams.get(name));
+        upstreams.insert(name.clone(), LiveUpstream::new(upstream, known)?);
+    }
+    let access_log = access_log(&config, metrics, before)?;
+    let known = |route: &Route| {
+        let routes = before.map_or(&[][..], |world| world.snapshot.routes());
+        routes.iter().find(|live| live.route().name == route.name)
+    };
+    let parts = Parts { config: &config, find, metrics, upstreams: &upstreams };
+    let routes = config.routes.values().map(|route| parts.route(route, known(route)));
+    let routes = routes.collect::<Result<_, _>>()?;
+    let log = access_log.as_ref().map(|(_, log)| Arc::clone(log));
+    let snapshot = Snapshot::new(generation, routes, log, metrics)?;
+    Ok(World { config, snapshot, upstreams, access_log })
+}
+
+struct Parts<'a> {
+    config: &'a Config,
+    find: &'a FindFilter<'a>,
+    metrics: &'a Arc<Metrics>,
+    upstreams: &'a BTreeMap<UpstreamName, LiveUpstream>,
+}
+
+impl Parts<'_> {
+    fn route(
+        &self,
+        route: &Route,
+        known: Option<&Arc<LiveRoute>>,
+    ) -> Result<Arc<LiveRoute>, AssembleError> {
+        let chain = self.chain(route, known.map(|live| live.chain()))?;
+        let upstreams = self.upstreams(route);
+        if let Some(known) = known
+            && known.route() == route
+            && Arc::ptr_eq(known.chain(), &chain)
+            && same(known, &upstreams)
+        {
+            return Ok(Arc::clone(known));
+        }
+        Ok(LiveRoute::new(route.clone(), chain, upstreams, self.metrics))
+    }
+
+    fn upstreams(&self, route: &Route) -> Vec<(Arc<Upstream>, u32)> {
+        let Action::Forward(targets) = &route.action else { return Vec::new() };
+        let live = |target: &model::WeightedUpstream| {
+            let known = self.upstreams.get(&target.name)?;
+            Some((Arc::clone(&known.upstream), target.weight))
+        };
+        targets.iter().filter_map(live).collect()
+    }
+
+    fn chain(
+        &self,
+        route: &Route,
+        known: Option<&Arc<Chain>>,
+    ) -> Result<Arc<Chain>, AssembleError> {
+        let filters: Vec<_> =
+            route.filters.iter().map(|place| self.filter(place)).collect::<Result<_, _>>()?;
+        let fuel = self.config.request_limits.fuel;
+        let is_same = |chain: &&Arc<Chain>| {
+            let links = chain.links();
+            chain.request_fuel() == fuel
+                && links.len() == filters.len()
+                && links.iter().zip(&filters).all(|(link, (filter, on_error))| {
+                    link.on_error == *on_error && is_same_filter(&link.filter, filter)
+                })
+        };
+        if let Some(known) = known.filter(is_same) {
+            return Ok(Arc::clone(known));
+        }
+        let link = |(filter, on_error): (Arc<dyn Filter>, _)| {
+            let (name, version) = (filter.plugin(), filter.version());
+            let observer = FilterObserver::new(self.metrics, &route.name, name, version);
+            Link { filter, on_error, observer }
+        };
+        Ok(Arc::new(Chain::new(filters.into_iter().map(link).collect(), fuel)))
+    }
+
+    fn filter(
+        &self,
+        place: &FilterUse,
+    ) -> Result<(Arc<dyn Filter>, model::OnError), AssembleError> {
+        let missing = || AssembleError::Filter(place.plugin.clone());
+        let plugin = self.config.plugins.get(&place.plugin).ok_or_else(missing)?;
+        let filter = (self.find)(plugin, place).ok_or_else(missing)?;
+        Ok((filter, plugin.on_error))
+    }
+}
+
+fn is_same_filter(a: &Arc<dyn Filter>, b: &Arc<dyn Filter>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(a), Arc::as_ptr(b))
+}
+
+fn same(known: &LiveRoute, upstreams: &[(Arc<Upstream>, u32)]) -> bool {
+    let known = known.upstreams();
+    known.len() == upstreams.len()
+        && known.iter().zip(upstreams).all(|(a, (b, _))| Arc::ptr_eq(a.upstream(), b))
+}
+
+impl LiveUpstream {
+    fn new(config: &model::Upstream, known: Option<&Self>) -> Result<Self, AssembleError> {
+        let ca = config.tls.ca.as_ref().and_then(|path| std::fs::read(path).ok());
+        let ca = ca.map(|bytes| Digest::of(&bytes));
+        if let Some(known) = known.filter(|known| known.config == *config && known.ca == ca) {
+            return Ok(known.clone());
+        }
+        let failed = |source| AssembleError::Upstream { name: config.name.clone(), source };
+        let upstream = Upstream::new(config).map_err(failed)?;
+        Ok(Self { config: config.clone(), ca, upstream })
+    }
+}
+
+fn access_log(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    before: Option<&World>,
+) -> Result<Option<(model::AccessLog, Arc<AccessLog>)>, AssembleError> {
+    let Some(wanted) = &config.telemetry.access_log else { return Ok(None) };
+    let known = before.and_then(|world| world.access_log.as_ref());
+    if let Some((_, log)) = known.filter(|(config, _)| config == wanted) {
+        return Ok(Some((wanted.clone(), Arc::clone(log))));
+    }
+    let log = AccessLog::open(wanted, metrics).map_err(AssembleError::AccessLog)?;
+    Ok(Some((wanted.clone(), Arc::new(log))))
+}
+
+impl AssembleError {
+    /// The message at its place in the configuration.
+    pub(crate) fn diagnostic(&self, loaded: Option<&Loaded>) -> Diagnostic {
+        let (code, entry) = match self {
+            Self::Upstream { name, source: UpstreamError::Tls { .. } } => {
+                (code::CERTIFICATE, Some(Entry::Upstream(name)))
+            }
+            Self::Upstream { name, .. } => (code::INVALID_SERVER, Some(Entry::Upstream(name))),
+            Self::AccessLog(_) => (code::UNREADABLE, None),
+            Self::Route(error) => (code::INVALID_PATH, Some(Entry::Route(&error.route))),
+            Self::Filter(name) => (code::PLUGIN_UNREADABLE, Some(Entry::Plugin(name))),
+        };
+        let message = crate::error::chain(self);
+        match (loaded, entry) {
+            (Some(loaded), Some(entry)) => loaded.diagnostic_at(entry, code, message, None),
+            _ => Diagnostic::new(code, message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! What is in a plugin's file, read with care: the folder is open to every kind of mistake.
+
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read},
+    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+use edgewit_model::ByteSize;
+
+use crate::Digest;
+
+/// A component as it was in its file.
+#[derive(Debug, Clone)]
+pub(crate) struct Component {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) digest: Digest,
+}
+
+/// Why there is no component.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// There is no such file.
+    #[error("there is no such file")]
+    Missing,
+    /// Something else has that name.
+    #[error("it is a {0}, not a file")]
+    NotAFile(&'static str),
+    /// Larger than the plugin's `limits.file-size`.
+    #[error("the file has {size} bytes, more than {limit}")]
+    TooLarge {
+        /// What it has.
+        size: u64,
+        /// What it may have.
+        limit: ByteSize,
+    },
+    /// The system says no.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+    /// The file ends too early.
+    #[error("the file is not complete: it ends after {size} bytes, in the middle of a section")]
+    Incomplete {
+        /// What it has so far.
+        size: usize,
+    },
+    /// A core module.
+    #[error("it is a core module, not a component; the SDKs make components")]
+    CoreModule,
+    /// Something else.
+    #[error("it is no WebAssembly component")]
+    NotWasm,
+}
+
+/// What changes when a file changes. Clocks may be set and files put back, so that only the digest decides whether there
+/// is something new; the stamp says when it is worth looking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of what a path leads to; symbolic links are followed.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self::new(&std::fs::metadata(path)?))
+    }
+
+    fn new(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Component {
+    /// Reads a file that may be anything.
+    pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Self, FileError> {
+        let bytes = read(path, limit)?;
+        check(&bytes)?;
+        Ok(Self { digest: Digest::of(&bytes), bytes })
+    }
+}
+
+fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
+    // Opening a fifo would wait for a writer.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(FileError::NotAFile(kind(&metadata)));
+    }
+    if metadata.len() > limit.0 {
+        return Err(FileError::TooLarge { size: metadata.len(), limit });
+    }
+    let mut bytes = Vec::new();
+    file.take(limit.0.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    let size = bytes.len() as u64;
+    if size > limit.0 { Err(FileError::TooLarge { size, limit }) } else { Ok(bytes) }
+}
+
+fn unreadable(error: io::Error) -> FileError {
+    match error.kind() {
+        io::ErrorKind::NotFound => FileError::Missing,
+        io::ErrorKind::PermissionDenied => {
+            FileError::Unreadable("this user may not read it".to_owned())
+        }
+        io::ErrorKind::IsADirectory => FileError::NotAFile("folder"),
+        _ => FileError::Unreadable(error.to_string()),
+    }
+}
+
+fn kind(metadata: &Metadata) -> &'static str {
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        "folder"
+    } else if kind.is_fifo() {
+        "pipe"
+    } else if kind.is_socket() {
+        "socket"
+    } else {
+        "device"
+    }
+}
+
+const MAGIC: &[u8] = b"\0asm";
+const COMPONENT: &[u8] = b"\x0d\0\x01\0";
+const MODULE: &[u8] = b"\x01\0\0\0";
+
+/// Is it a component whose last section is whole? What is in the sections is the business of validation.
+fn check(bytes: &[u8]) -> Result<(), FileError> {
+    let incomplete = Err(FileError::Incomplete { size: bytes.len() });
+    let Some((magic, rest)) = bytes.split_at_checked(MAGIC.len()) else {
+        return if MAGIC.starts_with(bytes) { incomplete } else { Err(FileError::NotWasm) };
+    };
+    if magic != MAGIC {
+        return Err(FileError::NotWasm);
+    }
+    match rest.split_at_checked(COMPONENT.len()) {
+        Some((COMPONENT, sections)) if sections_are_whole(sections) => Ok(()),
+        Some((COMPONENT, _)) | None => incomplete,
+        Some((MODULE, _)) => Err(FileError::CoreModule),
+        Some(_) => Err(FileError::NotWasm),
+    }
+}
+
+fn sections_are_whole(mut bytes: &[u8]) -> bool {
+    while let Some((_id, rest)) = bytes.split_first() {
+        let Some((size, rest)) = leb128(rest) else { return false };
+        let Some(rest) = rest.get(size..) else { return false };
+        bytes = rest;
+    }
+    true
+}
+
+fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0u64;
+    for (n, byte) in bytes.iter().take(5).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * n);
+        if byte & 0x80 == 0 {
+            return Some((usize::try_from(value).ok()?, bytes.get(n + 1..)?));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: ByteSize = ByteSize(1 << 10);
+
+    #[test]
+    fn a_component_is_taken_only_whole() {
+        let whole = [MAGIC, COMPONENT, b"\0\x03\x01a!", b"\0\x02\x01b"].concat();
+        assert_eq!(check(&whole), Ok(()));
+        for cut in [0, 1, 3, 5, 9, 10, 12, 14, 16] {
+            let size = cut;
+            assert_eq!(check(&whole[..cut]), Err(FileError::Incomplete { size }), "{cut}");
+        }
+        // Cut between sections it is a component, only another one; its digest will change once more.
+        assert_eq!(check(&whole[..13]), Ok(()));
+    }
+
+    #[test]
+    fn other_files_are_named_for_what_they_are() {
+        let cases: [(&[u8], FileError); 3] = [
+            (b"#!/bin/sh", FileError::NotWasm),
+            (b"\0asm\x01\0\0\0", FileError::CoreModule),
+            (b"\0asm\x0a\0\x01\0", FileError::NotWasm),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(check(bytes), Err(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_no_readable_file_never_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let fifo = rustix::fs::FileType::Fifo;
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), fifo, mode, 0).unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        File::create(at("sparse")).unwrap().set_len(2 << 30).unwrap();
+        let cases = [
+            ("none", FileError::Missing),
+            ("pipe", FileError::NotAFile("pipe")),
+            ("folder", FileError::NotAFile("folder")),
+            ("sparse", FileError::TooLarge { size: 2 << 30, limit: LIMIT }),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(Component::read(&at(name), LIMIT).err(), Some(expected), "{name}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Which plugins are there? The declared ones, and every `<name>.wasm` in the plugin folder.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use edgewit_model::{ByteSize, Config, Grants, OnError, Plugin, PluginName};
+
+/// Files in the plugin folder that are looked at; each costs a look every two seconds.
+const MOST_PLUGINS: usize = 1_000;
+
+/// The plugin files that matter under one configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Wanted {
+    /// Every `<name>.wasm` in it is a plugin.
+    pub(crate) folder: PathBuf,
+    /// Plugins that the configuration declares or uses.
+    pub(crate) declared: BTreeMap<PluginName, Wish>,
+    /// Largest file among the others.
+    pub(crate) file_size: ByteSize,
+}
+
+/// A file that should be a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) path: PathBuf,
+    pub(crate) limit: ByteSize,
+}
+
+/// What the folder holds at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) plugins: BTreeMap<PluginName, Wish>,
+    /// Files that end in `.wasm`, but whose stem is no name.
+    pub(crate) misnamed: Vec<PathBuf>,
+    /// More than [`MOST_PLUGINS`].
+    pub(crate) overflow: bool,
+}
+
+impl Wanted {
+    pub(crate) fn of(config: &Config) -> Self {
+        let wish = |plugin: &Plugin| {
+            let wish = Wish { path: plugin.path.clone(), limit: plugin.limits.file_size };
+            (plugin.name.clone(), wish)
+        };
+        Self {
+            folder: config.server.plugin_dir.clone(),
+            declared: config.plugins.values().map(wish).collect(),
+            file_size: config.plugin_limits.file_size,
+        }
+    }
+
+    /// Everything there is now: declared plugins whether their file is there or not, the others as found.
+    pub(crate) fn list(&self) -> Listing {
+        let mut listing = Listing { plugins: self.declared.clone(), ..Listing::default() };
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return listing };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_wasm(p)) {
+            let name = path.file_stem().and_then(|stem| stem.to_str()).map(PluginName::new);
+            match name {
+                Some(Ok(name)) if listing.plugins.contains_key(&name) => {}
+                _ if listing.plugins.len() >= MOST_PLUGINS => listing.overflow = true,
+                Some(Ok(name)) => {
+                    listing.plugins.insert(name, Wish { path, limit: self.file_size });
+                }
+                _ => listing.misnamed.push(path),
+            }
+        }
+        listing.misnamed.truncate(MOST_PLUGINS);
+        listing
+    }
+
+    /// Folders in which something can happen.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        let parents = self.declared.values().filter_map(|wish| wish.path.parent());
+        let mut folders: Vec<_> =
+            parents.chain([self.folder.as_path()]).map(Path::to_path_buf).collect();
+        folders.sort();
+        folders.dedup();
+        folders
+    }
+}
+
+/// Editors and copy tools write to names that begin with a dot before they rename.
+fn is_wasm(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension().is_some_and(|extension| extension == "wasm")
+}
+
+/// A plugin that lies in the folder and that the configuration says nothing about.
+pub(crate) fn undeclared(config: &Config, name: &PluginName, path: PathBuf) -> Plugin {
+    Plugin {
+        name: name.clone(),
+        path,
+        on_error: OnError::default(),
+        isolation: None,
+        allow: Grants::default(),
+        limits: config.plugin_limits.clone(),
+        config: serde_json::Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_names_plugins_that_are_not_declared() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["a.wasm", "b.wasm", "Bad Name.wasm", ".hidden.wasm", "note.txt", "c.wasm.tmp"] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        let name = |text| PluginName::new(text).unwrap();
+        let elsewhere = Wish { path: "/else/where.wasm".into(), limit: ByteSize(1) };
+        let wanted = Wanted {
+            folder: folder.path().to_owned(),
+            declared: BTreeMap::from([(name("a"), elsewhere.clone())]),
+            file_size: ByteSize(2),
+        };
+        let listing = wanted.list();
+        let found = Wish { path: at("b.wasm"), limit: ByteSize(2) };
+        let expected = BTreeMap::from([(name("a"), elsewhere), (name("b"), found)]);
+        assert_eq!(listing.plugins, expected);
+        assert_eq!(listing.misnamed, [at("Bad Name.wasm")]);
+        assert_eq!(wanted.folders(), [Path::new("/else").to_owned(), folder.path().to_owned()]);
+    }
+}

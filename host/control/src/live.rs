@@ -1,0 +1,331 @@
+//! The running configuration and everything that changes it. One change at a time, all or nothing.
+
+mod tell;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use edgewit_chain::Filter;
+use edgewit_config::{Loaded, Report};
+use edgewit_model::{Config, FilterUse, Plugin, PluginName};
+use edgewit_proxy::{ListenError, Proxy};
+use edgewit_telemetry::{Log, Metrics};
+use edgewit_wasm::Runtime;
+use tokio::sync::watch;
+
+use crate::{
+    assemble::{AssembleError, World, assemble},
+    file::{Component, FileError},
+    gauges::Gauges,
+    prepare::{Prepared, PreparedPlugins, settings},
+    problem::Problem,
+    source::{Overrides, Read, Source},
+    status::{Counts, Status},
+    stock::{self, Refused, Stock},
+    summary::Summary,
+    versions::{State, Versions},
+    watch::{FileChange, Watched},
+};
+
+/// The running configuration and everything that changes it. Its methods block; whoever calls them holds a lock.
+pub(crate) struct Live {
+    parts: Parts,
+    world: World,
+    plugins: PreparedPlugins,
+    proxy: Arc<Proxy>,
+    watched: watch::Sender<Arc<Watched>>,
+}
+
+/// What outlives every change.
+pub(crate) struct Parts {
+    pub(crate) source: Source,
+    pub(crate) overrides: Overrides,
+    pub(crate) watch_config: bool,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) gauges: Gauges,
+    pub(crate) status: Arc<Status>,
+    pub(crate) versions: Arc<Versions>,
+    pub(crate) log: Option<Log>,
+}
+
+/// Why a change did not go live. What served before serves on.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Something is wrong with the configuration or its plugins.
+    #[error("{0}")]
+    Refused(Report),
+    /// An address cannot be listened on.
+    #[error("{}", crate::error::chain(.0))]
+    Listen(#[from] ListenError),
+    /// It is about to end.
+    #[error("draining, so nothing is changed any more")]
+    Draining,
+    /// A fault in Edgewit itself.
+    #[error("edgewit has met a fault of its own; the log has more")]
+    Fault,
+}
+
+/// What a change has brought.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// Number of the generation that serves now.
+    pub generation: u64,
+    /// Names of what is different.
+    pub changed: Vec<String>,
+    /// What is allowed, but probably not meant.
+    pub warnings: Report,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Live {
+    /// Loads plugins and makes everything live for the first time.
+    pub(crate) fn start(
+        parts: Parts,
+        read: Read,
+        workers: usize,
+        begun: Instant,
+    ) -> Result<(Self, Summary), StartError> {
+        let stock = stock::gather(&parts.runtime, &read.config, &PreparedPlugins::new());
+        refuse_used(&stock.refused, read.loaded.as_ref())?;
+        let watched = parts.watched(&read);
+        let loaded = read.loaded;
+        let world = make(1, read.config, &stock.plugins, &parts.metrics, None)
+            .map_err(|e| Report::from(e.diagnostic(loaded.as_ref())))?;
+        let proxy = Proxy::start(Some(workers), &parts.metrics, Arc::clone(&world.snapshot))
+            .map_err(StartError::Workers)?;
+        proxy.apply(&world.config.listeners, Arc::clone(&world.snapshot))?;
+        let mut live = Self {
+            parts,
+            world,
+            plugins: PreparedPlugins::new(),
+            proxy: Arc::new(proxy),
+            watched: watch::Sender::new(Arc::new(watched)),
+        };
+        live.take_stock(stock);
+        live.tell_live();
+        live.parts.gauges.reloaded(true);
+        let summary = Summary::new(begun.elapsed(), live.counts(), &live.plugins, 1);
+        live.parts.status.event("start", summary.to_string());
+        Ok((live, summary))
+    }
+
+    /// The proxy that serves.
+    pub(crate) fn proxy(&self) -> &Arc<Proxy> {
+        &self.proxy
+    }
+
+    /// What outlives every change.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// What has to be watched, now and after every change.
+    pub(crate) fn watched(&self) -> watch::Receiver<Arc<Watched>> {
+        self.watched.subscribe()
+    }
+
+    /// Reads everything anew, as a start would, and makes it live.
+    pub(crate) fn reload(&mut self) -> Result<Changed, ChangeError> {
+        let begun = Instant::now();
+        let result = self.try_reload(begun);
+        self.tell_reload(&result, begun);
+        result
+    }
+
+    fn try_reload(&mut self, begun: Instant) -> Result<Changed, ChangeError> {
+        if !self.parts.status.is_ready() {
+            return Err(ChangeError::Draining);
+        }
+        let read = self.parts.source.read(&self.parts.overrides)?;
+        let stock = stock::gather(&self.parts.runtime, &read.config, &self.plugins);
+        refuse_used(&stock.refused, read.loaded.as_ref())?;
+        let warnings = read.warnings();
+        let watched = self.parts.watched(&read);
+        let mut changed = crate::diff::diff(&self.world.config, &read.config);
+        changed.extend(self.swapped(&stock));
+        for key in crate::diff::needs_restart(&self.world.config, &read.config) {
+            tracing::warn!(key, "the change counts after a restart");
+        }
+        let generation = self.world.snapshot.generation() + 1;
+        let metrics = &self.parts.metrics;
+        let world = make(generation, read.config, &stock.plugins, metrics, Some(&self.world))
+            .map_err(|e| Report::from(e.diagnostic(read.loaded.as_ref())))?;
+        self.proxy.apply(&world.config.listeners, Arc::clone(&world.snapshot))?;
+        self.world = world;
+        self.take_stock(stock);
+        self.watched.send_replace(Arc::new(watched));
+        self.parts.set_log_level(&self.world.config);
+        self.tell_live();
+        Ok(Changed { generation, changed, warnings, took: begun.elapsed() })
+    }
+
+    /// Takes in what happened to the files of plugins, one by one: a bad one does not hold up the others.
+    pub(crate) fn plugins_changed(&mut self, changes: Vec<FileChange>) {
+        for change in changes {
+            self.plugin_changed(change);
+        }
+    }
+
+    fn plugin_changed(&mut self, change: FileChange) {
+        let begun = Instant::now();
+        let FileChange { name, path, found } = change;
+        let used = stock::used(&self.world.config).contains(&name);
+        let known = self.plugins.get(&name).cloned();
+        match found {
+            Err(FileError::Missing) => return self.plugin_gone(&name, used),
+            Ok(Component { digest, .. })
+                if known.as_ref().is_some_and(|known| known.digest == digest) =>
+            {
+                tracing::info!(plugin = %name, digest = %digest.short(), "the file is the loaded version again");
+                return;
+            }
+            _ => {}
+        }
+        let digest = found.as_ref().ok().map(|component| component.digest);
+        let plugin = stock::plugin_of(&self.world.config, &name, path.clone());
+        let (runtime, config) = (&self.parts.runtime, &self.world.config);
+        let prepared = stock::load(runtime, config, &plugin, found, known.as_deref());
+        let swapped = prepared.and_then(|prepared| {
+            let swapped = self.swap(&name, Arc::new(prepared), used);
+            swapped.map(|generation| (generation, begun.elapsed()))
+        });
+        match swapped {
+            Ok((generation, took)) => self.tell_swap(&name, known.as_deref(), generation, took),
+            Err(problems) => {
+                let refused = Refused { name, path, digest, problems, used };
+                self.parts.tell_refused(&refused);
+                self.parts.count_swap(&refused.name, "refused");
+            }
+        }
+    }
+
+    /// Makes another version of a plugin the one that serves; gives the generation, which changes only if a route uses it.
+    fn swap(
+        &mut self,
+        name: &PluginName,
+        prepared: Arc<Prepared>,
+        used: bool,
+    ) -> Result<u64, Vec<Problem>> {
+        let mut plugins = self.plugins.clone();
+        plugins.insert(name.clone(), prepared);
+        let mut generation = self.world.snapshot.generation();
+        if used {
+            generation += 1;
+            let (config, metrics) = (self.world.config.clone(), &self.parts.metrics);
+            let world = make(generation, config, &plugins, metrics, Some(&self.world));
+            let world = world.map_err(|error| {
+                tracing::error!(error = %crate::error::chain(&error), "a swap has failed");
+                Vec::new()
+            })?;
+            self.proxy.swap(Arc::clone(&world.snapshot));
+            self.world = world;
+        }
+        self.plugins = plugins;
+        self.tell_live();
+        Ok(generation)
+    }
+
+    fn plugin_gone(&mut self, name: &PluginName, used: bool) {
+        if used {
+            let message = "the file is gone; the loaded version serves on, but a reload needs the file";
+            tracing::warn!(plugin = %name, "{message}");
+            self.parts.status.event("refused", format!("`{name}`: {message}"));
+        } else if self.plugins.remove(name).is_some() {
+            self.parts.versions.retire(name);
+            self.tell_live();
+            tracing::info!(plugin = %name, "removed");
+        }
+    }
+
+    /// Plugins of which another version serves after this.
+    fn swapped(&self, stock: &Stock) -> Vec<String> {
+        let other = |name: &PluginName, prepared: &Prepared| {
+            self.plugins.get(name).is_some_and(|known| known.digest != prepared.digest)
+        };
+        let swapped = stock.plugins.iter().filter(|(name, prepared)| other(name, prepared));
+        swapped.map(|(name, _)| format!("~plugins/{name}.wasm")).collect()
+    }
+
+    /// Puts down the plugins of a start or reload.
+    fn take_stock(&mut self, stock: Stock) {
+        for name in self.plugins.keys().filter(|name| !stock.plugins.contains_key(*name)) {
+            self.parts.versions.retire(name);
+        }
+        let used = stock::used(&self.world.config);
+        for (name, prepared) in &stock.plugins {
+            let known = self.plugins.get(name);
+            if !known.is_some_and(|known| known.is_same_as(prepared)) {
+                let state = if used.contains(name) { State::Active } else { State::Unused };
+                self.parts.versions.record(name, prepared.as_version(state));
+            }
+        }
+        for refused in &stock.refused {
+            self.parts.tell_refused(refused);
+        }
+        self.plugins = stock.plugins;
+    }
+
+    fn counts(&self) -> Counts {
+        Counts::of(&self.world.config)
+    }
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Something is wrong with the configuration or its plugins.
+    #[error("{0}")]
+    Refused(#[from] Report),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The administration endpoint cannot be listened on.
+    #[error("could not listen on {address} for administration")]
+    Admin {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There are no threads.
+    #[error("workers could not be started")]
+    Workers(#[source] std::io::Error),
+    /// There is no engine.
+    #[error(transparent)]
+    Runtime(#[from] edgewit_wasm::RuntimeError),
+    /// A fault in Edgewit itself.
+    #[error("edgewit has met a fault of its own")]
+    Fault,
+}
+
+impl From<Report> for ChangeError {
+    fn from(report: Report) -> Self {
+        ChangeError::Refused(report)
+    }
+}
+
+/// A plugin that a route uses has to serve; any other may be as it likes.
+fn refuse_used(refused: &[Refused], loaded: Option<&Loaded>) -> Result<(), Report> {
+    let mut report = Report::default();
+    let problems = refused.iter().filter(|r| r.used).flat_map(|r| &r.problems);
+    report.extend(problems.map(|problem| problem.diagnostic(loaded)));
+    if report.is_empty() { Ok(()) } else { Err(report) }
+}
+
+fn make(
+    generation: u64,
+    config: Config,
+    plugins: &PreparedPlugins,
+    metrics: &Arc<Metrics>,
+    before: Option<&World>,
+) -> Result<World, AssembleError> {
+    let find = |plugin: &Plugin, place: &FilterUse| {
+        let filter = plugins.get(&plugin.name)?.find(&settings(plugin, Some(place)))?;
+        Some(Arc::clone(filter) as Arc<dyn Filter>)
+    };
+    assemble(generation, config, &find, metrics, before)
+}

@@ -1,0 +1,193 @@
+//! From the files of plugins to filters, one for each configuration that routes give them. Blocks while it compiles.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use edgewit_chain::{Filter, Phase};
+use edgewit_model::{Config, FilterUse, OnError, Plugin, PluginName, RouteName};
+use edgewit_wasm::{Runtime, WasmFilter};
+
+use crate::{
+    Digest,
+    file::Component,
+    problem::{Cause, Problem},
+};
+
+/// A plugin with all the filters that were made of it.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    pub(crate) digest: Digest,
+    pub(crate) path: PathBuf,
+    pub(crate) filters: Vec<Variant>,
+    /// From the file's content to the last filter.
+    pub(crate) took: Duration,
+}
+
+/// One version of a plugin under one configuration.
+#[derive(Clone)]
+pub(crate) struct Variant {
+    /// Everything that decides about the filter, beside the file.
+    settings: Plugin,
+    pub(crate) filter: Arc<WasmFilter>,
+}
+
+/// The plugins of one configuration.
+pub(crate) type PreparedPlugins = BTreeMap<PluginName, Arc<Prepared>>;
+
+/// Settings that a plugin is wanted with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Wanting {
+    pub(crate) settings: Plugin,
+    /// The first place that wants it so; `None`: no route does.
+    pub(crate) place: Option<(RouteName, usize)>,
+    /// Is it the plugin's own configuration, without changes by a route?
+    own: bool,
+}
+
+/// What a plugin is at its place in a chain: keys of the place replace those of the plugin.
+pub(crate) fn settings(plugin: &Plugin, filter: Option<&FilterUse>) -> Plugin {
+    let mut config = plugin.config.clone();
+    config.extend(filter.and_then(|f| f.config.clone()).unwrap_or_default());
+    // Neither the path nor what happens on errors changes the filter itself.
+    Plugin { config, path: PathBuf::new(), on_error: OnError::default(), ..plugin.clone() }
+}
+
+/// All different settings that routes want a plugin with, or its own ones if no route uses it.
+pub(crate) fn wanted(config: &Config, plugin: &Plugin) -> Vec<Wanting> {
+    let mut found: Vec<Wanting> = Vec::new();
+    for route in config.routes.values() {
+        for (n, filter) in route.filters.iter().enumerate().filter(|(_, f)| f.plugin == plugin.name)
+        {
+            let settings = settings(plugin, Some(filter));
+            if !found.iter().any(|known| known.settings == settings) {
+                let place = Some((route.name.clone(), n));
+                found.push(Wanting { settings, place, own: filter.config.is_none() });
+            }
+        }
+    }
+    if found.is_empty() {
+        found.push(Wanting { settings: settings(plugin, None), place: None, own: true });
+    }
+    found
+}
+
+/// The filter that was made of a plugin for its place in a chain.
+pub(crate) fn find(
+    plugins: &PreparedPlugins,
+    plugin: &Plugin,
+    place: &FilterUse,
+) -> Option<Arc<dyn Filter>> {
+    let filter = plugins.get(&plugin.name)?.find(&settings(plugin, Some(place)))?;
+    Some(Arc::clone(filter) as Arc<dyn Filter>)
+}
+
+impl Prepared {
+    /// Makes all filters that are wanted of a component; takes over those that were made before of the same content.
+    pub(crate) fn new(
+        runtime: &Runtime,
+        plugin: &Plugin,
+        component: &Component,
+        wanted: Vec<Wanting>,
+        before: Option<&Prepared>,
+    ) -> Result<Self, Vec<Problem>> {
+        let begun = Instant::now();
+        let before = before.filter(|before| before.digest == component.digest);
+        let mut filters = Vec::new();
+        let mut problems = Vec::new();
+        for Wanting { settings, place, own } in wanted {
+            let known = before.and_then(|before| before.find(&settings));
+            let loaded = match known {
+                Some(filter) => Ok(Arc::clone(filter)),
+                None => runtime.load(&component.bytes, &settings, &settings.config),
+            };
+            match loaded {
+                Ok(filter) => filters.push(Variant { settings, filter }),
+                Err(error) => problems.push(Problem {
+                    plugin: plugin.name.clone(),
+                    place: place.filter(|_| !own),
+                    cause: Cause::Load(error),
+                }),
+            }
+        }
+        let authenticates = filters.iter().any(|v| v.filter.phases().has(Phase::Auth));
+        if authenticates && plugin.on_error == OnError::Skip {
+            let name = plugin.name.clone();
+            problems.push(Problem { plugin: name, place: None, cause: Cause::FailOpen });
+        }
+        // What is wrong with the component itself is found once for each configuration.
+        problems.dedup_by(|a, b| a.cause == b.cause);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let path = plugin.path.clone();
+        Ok(Self { digest: component.digest, path, filters, took: begun.elapsed() })
+    }
+
+    /// What the component says of its version.
+    pub(crate) fn version(&self) -> &str {
+        self.filters.first().map_or("", |v| v.filter.version())
+    }
+
+    /// The same content with the same filters?
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Variant, &Variant)| Arc::ptr_eq(&a.filter, &b.filter);
+        self.digest == other.digest
+            && self.filters.len() == other.filters.len()
+            && self.filters.iter().zip(&other.filters).all(same)
+    }
+
+    /// The filter with these settings.
+    pub(crate) fn find(&self, settings: &Plugin) -> Option<&Arc<WasmFilter>> {
+        self.filters.iter().find(|v| v.settings == *settings).map(|v| &v.filter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("plugins")).unwrap();
+        std::fs::write(folder.path().join("plugins/b.wasm"), "").unwrap();
+        edgewit_config::load_text("edgewit.toml", text, folder.path()).unwrap().config
+    }
+
+    #[test]
+    fn a_place_in_a_chain_replaces_single_keys() {
+        let config = config(
+            r#"
+            [plugins.a]
+            source.file = "a.wasm"
+            on-error = "skip"
+            config = { one = 1, two = 2 }
+            [routes.x]
+            match = "/x"
+            filters = ["a", { plugin = "a", config = { two = 3 } }, "b"]
+            respond = { status = 204 }
+            [routes.y]
+            match = "/y"
+            filters = ["a", { plugin = "a", config = { two = 3 } }]
+            respond = { status = 204 }
+            "#,
+        );
+        let wanted: Vec<_> = wanted(&config, &config.plugins["a"])
+            .into_iter()
+            .map(|w| (serde_json::Value::Object(w.settings.config).to_string(), w.place.unwrap().1))
+            .collect();
+        let expected = [(r#"{"one":1,"two":2}"#.to_owned(), 0), (r#"{"one":1,"two":3}"#.to_owned(), 1)];
+        assert_eq!(wanted, expected);
+    }
+
+    #[test]
+    fn a_plugin_that_no_route_uses_is_wanted_once() {
+        let config = config("[plugins.a]\nsource.file = \"a.wasm\"\nconfig = { one = 1 }");
+        let wanted = wanted(&config, &config.plugins["a"]);
+        assert_eq!(wanted.len(), 1);
+        assert_eq!(wanted[0].place, None);
+    }
+}

@@ -1,0 +1,247 @@
+//! The running whole: proxy, administration, watching. What the binary starts and tests use in their own process.
+
+use std::{
+    net::SocketAddr,
+    num::NonZero,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use edgewit_config::Report;
+use edgewit_model::{Config, ListenerName};
+use edgewit_proxy::{Bound, Proxy};
+use edgewit_telemetry::{Log, Metrics};
+use edgewit_wasm::{Compiler, Runtime, Settings};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{
+    admin::{Admin, Pages},
+    gauges::Gauges,
+    live::{ChangeError, Changed, Live, Parts, StartError},
+    source::{Overrides, Read, Source},
+    status::{DrainTimes, Status, StatusView},
+    summary::Summary,
+    versions::Versions,
+    watch::{self, Sight},
+};
+
+/// A checked configuration that can be started.
+pub struct Server {
+    source: Source,
+    options: Options,
+    read: Read,
+    begun: Instant,
+}
+
+/// How a server is started.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// What the command line says in the place of the file.
+    pub overrides: Overrides,
+    /// Reload when the configuration's files change.
+    pub watch_config: bool,
+    /// Where components are compiled; `None`: in a child process of this program, by its subcommand `compile-worker`.
+    pub compiler: Option<Compiler>,
+    /// Instances of all filters that may be alive at the same time; `None`: 1,000.
+    pub instances: Option<u32>,
+}
+
+/// Each reserves address space, not memory. More requests than that inside filters wait or get 503.
+const INSTANCES: u32 = 1_000;
+/// Changes that wait for the one before them.
+const SIGHTS: usize = 16;
+
+impl Server {
+    /// Reads and checks the configuration.
+    pub fn load(source: Source, options: Options) -> Result<Self, Report> {
+        let begun = Instant::now();
+        let read = source.read(&options.overrides)?;
+        Ok(Self { source, options, read, begun })
+    }
+
+    /// What will be started.
+    pub fn config(&self) -> &Config {
+        &self.read.config
+    }
+
+    /// What is allowed, but probably not meant.
+    pub fn warnings(&self) -> Report {
+        self.read.warnings()
+    }
+
+    /// Loads plugins, starts workers and listens. `log`: its level follows the configuration from now on.
+    pub async fn start(self, log: Option<Log>) -> Result<Running, StartError> {
+        let admin = match &self.read.config.admin {
+            Some(admin) => {
+                let address = admin.listen;
+                let failed = |source| StartError::Admin { address, source };
+                Some(Admin::bind(address).await.map_err(failed)?)
+            }
+            None => None,
+        };
+        let started = tokio::task::spawn_blocking(move || self.start_blocking(log)).await;
+        let (live, summary) = started.map_err(|_| StartError::Fault)??;
+        Ok(Running::new(live, summary, admin))
+    }
+
+    fn start_blocking(self, log: Option<Log>) -> Result<(Live, Summary), StartError> {
+        let Server { source, options, read, begun } = self;
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let workers = read.config.server.workers.unwrap_or_else(cores).max(1);
+        let metrics = Metrics::new(workers);
+        let runtime = Runtime::new(Settings {
+            compiler: options.compiler.unwrap_or_else(own_program),
+            cache_dir: cache_dir(&read.config),
+            metrics: Arc::clone(metrics.plugins()),
+            instances: options.instances.unwrap_or(INSTANCES),
+        })?;
+        let parts = Parts {
+            status: Arc::new(Status::new(source.path().map(Into::into))),
+            source,
+            overrides: options.overrides,
+            watch_config: options.watch_config,
+            runtime,
+            gauges: Gauges::new(&metrics),
+            metrics,
+            versions: Arc::new(Versions::default()),
+            log,
+        };
+        Live::start(parts, read, workers, begun)
+    }
+}
+
+/// Folder of compiled plugins.
+pub(crate) fn cache_dir(config: &Config) -> PathBuf {
+    config.server.state_dir.join("compiled")
+}
+
+/// The program that is running, even if its file has been replaced since.
+pub(crate) fn own_program() -> Compiler {
+    let link = PathBuf::from("/proc/self/exe");
+    let program = if link.exists() { link } else { std::env::current_exe().unwrap_or_default() };
+    Compiler::Child { program, args: vec!["compile-worker".into()] }
+}
+
+/// A running server. Dropping it stops it at once; [`Running::drain`] lets requests finish.
+pub struct Running {
+    live: Arc<Mutex<Live>>,
+    proxy: Arc<Proxy>,
+    status: Arc<Status>,
+    versions: Arc<Versions>,
+    metrics: Arc<Metrics>,
+    admin: Option<SocketAddr>,
+    summary: Summary,
+    /// Administration and watching; dropping it ends them.
+    _tasks: JoinSet<()>,
+}
+
+impl Running {
+    fn new(live: Live, summary: Summary, admin: Option<Admin>) -> Self {
+        let proxy = Arc::clone(live.proxy());
+        let parts = live.parts();
+        let (status, versions) = (Arc::clone(&parts.status), Arc::clone(&parts.versions));
+        let metrics = Arc::clone(&parts.metrics);
+        let watched = live.watched();
+        let live = Arc::new(Mutex::new(live));
+        let mut tasks = JoinSet::new();
+        let (sender, sights) = mpsc::channel(SIGHTS);
+        tasks.spawn(watch::watch(watched, sender));
+        tasks.spawn(follow(Arc::clone(&live), sights));
+        let address = admin.as_ref().map(Admin::address);
+        status.set_admin(address);
+        if let Some(admin) = admin {
+            let pages =
+                Pages::new(Arc::clone(&metrics), Arc::clone(&status), Arc::clone(&versions));
+            tasks.spawn(admin.serve(pages));
+        }
+        let admin = address;
+        Self { live, proxy, status, versions, metrics, admin, summary, _tasks: tasks }
+    }
+
+    /// Where clients connect, with the ports that were taken.
+    pub fn bound(&self) -> Vec<Bound> {
+        self.proxy.bound()
+    }
+
+    /// The address of one listener.
+    pub fn address(&self, listener: &ListenerName) -> Option<SocketAddr> {
+        self.bound().into_iter().find(|b| b.listener == *listener).map(|b| b.address)
+    }
+
+    /// The address of the administration endpoint.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What the start has brought.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// How things are.
+    pub fn status(&self) -> StatusView {
+        self.status.view()
+    }
+
+    /// The versions of all plugins.
+    pub fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
+    /// Everything that is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Reads the configuration and all plugins anew and makes them live, or changes nothing.
+    pub async fn reload(&self) -> Result<Changed, ChangeError> {
+        reload(&self.live).await
+    }
+
+    /// Says that it wants no more traffic, keeps accepting for a while, then lets requests finish. Returns the number of
+    /// connections that were still open when the time was over.
+    pub async fn drain(&self) -> usize {
+        let DrainTimes { delay, timeout } = self.status.drain();
+        tracing::info!(?delay, ?timeout, "draining");
+        self.proxy.drain(delay, timeout).await
+    }
+}
+
+async fn follow(live: Arc<Mutex<Live>>, mut sights: mpsc::Receiver<Sight>) {
+    while let Some(sight) = sights.recv().await {
+        match sight {
+            Sight::Plugins(changes) => {
+                let changed = blocking(&live, |live| live.plugins_changed(changes)).await;
+                if changed.is_none() {
+                    tracing::error!("taking in a plugin has met a fault, what served serves on");
+                }
+            }
+            Sight::Config => drop(reload(&live).await), // told already
+        }
+    }
+}
+
+async fn reload(live: &Arc<Mutex<Live>>) -> Result<Changed, ChangeError> {
+    match blocking(live, Live::reload).await {
+        Some(result) => result,
+        None => {
+            tracing::error!("a reload has met a fault, what served serves on");
+            Err(ChangeError::Fault)
+        }
+    }
+}
+
+/// One change at a time, off the threads that wait for sockets. `None`: it panicked. A change is made of new parts that
+/// replace the old ones at its very end, so that what is behind the lock is whole even then.
+async fn blocking<T: Send + 'static>(
+    live: &Arc<Mutex<Live>>,
+    change: impl FnOnce(&mut Live) -> T + Send + 'static,
+) -> Option<T> {
+    let live = Arc::clone(live);
+    let work = move || change(&mut live.lock().unwrap_or_else(PoisonError::into_inner));
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Where the configuration comes from, and what the command line puts in its place.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use edgewit_config::{Diagnostic, Loaded, Report, code};
+use edgewit_model::{Admin, Config};
+
+use crate::watch::ConfigFiles;
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file, read anew at each reload.
+    File(PathBuf),
+    /// A text that came from elsewhere, such as standard input.
+    Text {
+        /// What messages call it.
+        name: String,
+        /// The TOML.
+        text: String,
+        /// What relative paths start from.
+        base: PathBuf,
+    },
+    /// The built-in hello.
+    Welcome,
+}
+
+/// What the command line says in the place of the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Address of the only listener.
+    pub listen: Option<SocketAddr>,
+    /// Address of the administration endpoint.
+    pub admin: Option<SocketAddr>,
+    /// Directives of the log filter.
+    pub log_level: Option<String>,
+    /// Folder for compiled plugins.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// A checked configuration, with its places if it has any.
+pub(crate) struct Read {
+    pub(crate) config: Config,
+    /// Places for later messages; the built-in configuration has none.
+    pub(crate) loaded: Option<Loaded>,
+}
+
+impl Source {
+    /// The file, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Source::File(path) => Some(path),
+            Source::Text { .. } | Source::Welcome => None,
+        }
+    }
+
+    /// Reads and checks the configuration.
+    pub(crate) fn read(&self, overrides: &Overrides) -> Result<Read, Report> {
+        let loaded = match self {
+            Source::File(path) => Some(edgewit_config::load(path)?),
+            Source::Text { name, text, base } => {
+                Some(edgewit_config::load_text(name, text, base)?)
+            }
+            Source::Welcome => None,
+        };
+        let mut config = match &loaded {
+            Some(loaded) => loaded.config.clone(),
+            None => edgewit_config::welcome(),
+        };
+        overrides.apply(&mut config)?;
+        Ok(Read { config, loaded })
+    }
+}
+
+impl Read {
+    /// Warnings about the configuration.
+    pub(crate) fn warnings(&self) -> Report {
+        self.loaded.as_ref().map(|loaded| loaded.warnings.clone()).unwrap_or_default()
+    }
+
+    /// What to watch to notice another configuration.
+    pub(crate) fn files(&self) -> ConfigFiles {
+        match &self.loaded {
+            Some(loaded) => {
+                ConfigFiles { files: loaded.files.clone(), folders: loaded.folders.clone() }
+            }
+            None => ConfigFiles::default(),
+        }
+    }
+}
+
+impl Overrides {
+    fn apply(&self, config: &mut Config) -> Result<(), Diagnostic> {
+        if let Some(address) = self.listen {
+            let names: Vec<_> = config.listeners.keys().map(ToString::to_string).collect();
+            match config.listeners.values_mut().next() {
+                Some(listener) if names.len() == 1 => listener.listen = address,
+                _ => {
+                    let message = "`--listen` needs a configuration with one listener";
+                    let note = format!("it has {}", names.join(", "));
+                    return Err(Diagnostic::new(code::INVALID_VALUE, message).note(note));
+                }
+            }
+        }
+        if let Some(listen) = self.admin {
+            if !listen.ip().is_loopback() {
+                let message = format!("`--admin {listen}` is no loopback address");
+                return Err(Diagnostic::new(code::ADMIN_ADDRESS, message));
+            }
+            config.admin = Some(Admin { listen });
+        }
+        if let Some(level) = &self.log_level {
+            config.telemetry.log_level = Some(level.clone());
+        }
+        if let Some(folder) = &self.state_dir {
+            config.server.state_dir = folder.clone();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, overrides: &Overrides) -> Result<Config, String> {
+        let (name, text) = ("edgewit.toml".to_owned(), text.to_owned());
+        let source = Source::Text { name, text, base: PathBuf::new() };
+        source.read(overrides).map(|read| read.config).map_err(|report| report.to_string())
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let address: SocketAddr = ([127, 0, 0, 1], 1234).into();
+        let both =
+            Overrides { listen: Some(address), admin: Some(address), ..Overrides::default() };
+        let config = read("", &both).unwrap();
+        assert_eq!(config.listeners["http"].listen, address);
+        assert_eq!(config.admin.unwrap().listen, address);
+        let two = "[listeners.a]\nlisten = '127.0.0.1:1'\n[listeners.b]\nlisten = '127.0.0.1:2'";
+        assert!(read(two, &both).unwrap_err().contains("it has a, b"));
+        let open = Overrides { admin: Some(([0, 0, 0, 0], 1).into()), ..Overrides::default() };
+        assert!(read("", &open).unwrap_err().contains("loopback"));
+    }
+}

@@ -1,0 +1,83 @@
+//! All plugins there are, loaded: those that routes use, and those that lie in the folder.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use edgewit_model::{Config, Plugin, PluginName};
+use edgewit_wasm::Runtime;
+
+use crate::{
+    Digest,
+    file::Component,
+    folder::{Wanted, undeclared},
+    prepare::{Prepared, PreparedPlugins, wanted},
+    problem::{Cause, Problem},
+};
+
+/// What became of all plugins.
+#[derive(Default)]
+pub(crate) struct Stock {
+    /// Those that can serve.
+    pub(crate) plugins: PreparedPlugins,
+    /// Those that cannot, used or not.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// A plugin that cannot serve.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) name: PluginName,
+    pub(crate) path: PathBuf,
+    pub(crate) digest: Option<Digest>,
+    pub(crate) problems: Vec<Problem>,
+    /// Does a route use it?
+    pub(crate) used: bool,
+}
+
+/// Plugins that routes use.
+pub(crate) fn used(config: &Config) -> BTreeSet<&PluginName> {
+    config.routes.values().flat_map(|route| &route.filters).map(|filter| &filter.plugin).collect()
+}
+
+/// A plugin of the configuration, or what holds for one that only lies in the folder.
+pub(crate) fn plugin_of(config: &Config, name: &PluginName, path: PathBuf) -> Plugin {
+    match config.plugins.get(name) {
+        Some(plugin) => plugin.clone(),
+        None => undeclared(config, name, path),
+    }
+}
+
+/// Reads and loads every plugin. Filters are taken over from `before` where nothing about them has changed.
+pub(crate) fn gather(runtime: &Runtime, config: &Config, before: &PreparedPlugins) -> Stock {
+    let used = used(config);
+    let mut stock = Stock::default();
+    for (name, wish) in Wanted::of(config).list().plugins {
+        let plugin = plugin_of(config, &name, wish.path);
+        let component = Component::read(&plugin.path, wish.limit);
+        let digest = component.as_ref().ok().map(|c| c.digest);
+        let before = before.get(&name).map(Arc::as_ref);
+        match load(runtime, config, &plugin, component, before) {
+            Ok(prepared) => drop(stock.plugins.insert(name, Arc::new(prepared))),
+            Err(problems) => {
+                let used = used.contains(&name);
+                stock.refused.push(Refused { name, path: plugin.path, digest, problems, used });
+            }
+        }
+    }
+    stock
+}
+
+/// Loads one plugin from what was found in its file.
+pub(crate) fn load(
+    runtime: &Runtime,
+    config: &Config,
+    plugin: &Plugin,
+    component: Result<Component, crate::file::FileError>,
+    before: Option<&Prepared>,
+) -> Result<Prepared, Vec<Problem>> {
+    let component = component.map_err(|error| {
+        let path = plugin.path.display().to_string();
+        let cause = Cause::File { path, error };
+        vec![Problem { plugin: plugin.name.clone(), place: None, cause }]
+    })?;
+    Prepared::new(runtime, plugin, &component, wanted(config, plugin), before)
+}

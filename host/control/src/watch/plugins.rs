@@ -1,0 +1,248 @@
+//! Which plugin files have changed since the last look?
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use edgewit_model::PluginName;
+
+use super::settle::{Look, Settle};
+use crate::{
+    Digest,
+    file::{Component, FileError, Stamp},
+    folder::{Wanted, Wish},
+};
+
+/// A plugin's file has come, changed or gone.
+#[derive(Debug)]
+pub(crate) struct FileChange {
+    pub(crate) name: PluginName,
+    pub(crate) path: PathBuf,
+    /// What is there now.
+    pub(crate) found: Result<Component, FileError>,
+}
+
+/// Knows the plugin files as they were at the last look.
+#[derive(Debug, Default)]
+pub(super) struct PluginFiles {
+    known: BTreeMap<PluginName, Known>,
+    misnamed: BTreeSet<PathBuf>,
+    overflow: bool,
+}
+
+/// What one look has found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) changes: Vec<FileChange>,
+    /// Something is on the move: look again soon.
+    pub(super) moving: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    path: PathBuf,
+    settle: Settle<Reading>,
+}
+
+/// What a file was at a time.
+#[derive(Debug, PartialEq)]
+struct Reading {
+    stamp: Option<Stamp>,
+    content: Result<Digest, FileError>,
+}
+
+/// How long a file has to stay as it is.
+const REST: Duration = Duration::from_millis(50);
+/// How long a file that ends in the middle is waited for before it is called broken.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl PluginFiles {
+    /// Looks at every file that is wanted or was known. Reads only those whose stamp is new.
+    pub(super) fn look(&mut self, wanted: &Wanted, now: Instant) -> Found {
+        let listing = wanted.list();
+        self.complain(listing.misnamed, listing.overflow);
+        let mut wishes = listing.plugins;
+        for (name, known) in &self.known {
+            let limit = wanted.file_size;
+            wishes.entry(name.clone()).or_insert_with(|| Wish { path: known.path.clone(), limit });
+        }
+        let mut found = Found::default();
+        for (name, wish) in wishes {
+            self.look_at(&name, &wish, now, &mut found);
+            let gone = |known: &Known| known.settle.settled().is_some_and(Reading::is_missing);
+            if !wanted.declared.contains_key(&name) && self.known.get(&name).is_some_and(gone) {
+                self.known.remove(&name);
+            }
+        }
+        found
+    }
+
+    fn look_at(&mut self, name: &PluginName, wish: &Wish, now: Instant, found: &mut Found) {
+        let known = self.known.entry(name.clone()).or_insert_with(|| Known::new(wish));
+        if known.path != wish.path {
+            *known = Known::new(wish);
+        }
+        let stamp = Stamp::of(&wish.path).ok();
+        let settled = known.settle.settled();
+        if !known.settle.is_moving() && stamp.is_some() && settled.is_some_and(|s| s.stamp == stamp)
+        {
+            return;
+        }
+        let before = settled.map(|s| s.content.clone());
+        let component = Component::read(&wish.path, wish.limit);
+        let content = component.as_ref().map(|c| c.digest).map_err(Clone::clone);
+        let rest = match content {
+            Err(FileError::Incomplete { .. }) => PATIENCE,
+            _ => REST,
+        };
+        match known.settle.look(Reading { stamp, content: content.clone() }, now, rest) {
+            Look::Unchanged => {}
+            Look::Moving => found.moving = true,
+            Look::Changed if before == Some(content) => {} // touched, or moved away and back
+            Look::Changed => {
+                let path = wish.path.clone();
+                found.changes.push(FileChange { name: name.clone(), path, found: component });
+            }
+        }
+    }
+
+    /// Once for each file, not at each look.
+    fn complain(&mut self, misnamed: Vec<PathBuf>, overflow: bool) {
+        let misnamed: BTreeSet<_> = misnamed.into_iter().collect();
+        for path in misnamed.difference(&self.misnamed) {
+            let allowed = edgewit_model::NameError;
+            tracing::warn!(path = %path.display(), "the file's stem is no plugin name: {allowed}");
+        }
+        if overflow && !self.overflow {
+            tracing::warn!("the plugin folder holds too many files; some are not looked at");
+        }
+        self.misnamed = misnamed;
+        self.overflow = overflow;
+    }
+}
+
+impl Known {
+    fn new(wish: &Wish) -> Self {
+        let missing = Reading { stamp: None, content: Err(FileError::Missing) };
+        Self { path: wish.path.clone(), settle: Settle::new(Some(missing)) }
+    }
+}
+
+impl Reading {
+    fn is_missing(&self) -> bool {
+        self.content == Err(FileError::Missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink, path::Path};
+
+    use edgewit_model::ByteSize;
+
+    use super::*;
+
+    /// A component that holds nothing but a remark.
+    fn component(remark: u8) -> Vec<u8> {
+        [b"\0asm\x0d\0\x01\0".as_slice(), &[0, 3, 1, b'a', remark]].concat()
+    }
+
+    struct Looks {
+        folder: tempfile::TempDir,
+        files: PluginFiles,
+        now: Instant,
+    }
+
+    impl Looks {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            Self { folder, files: PluginFiles::default(), now: Instant::now() }
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        /// Looks twice, so far apart that whatever does not move counts.
+        fn changes(&mut self) -> Vec<(String, Result<Digest, FileError>)> {
+            let wanted = Wanted {
+                folder: self.folder.path().to_owned(),
+                declared: BTreeMap::new(),
+                file_size: ByteSize(1 << 10),
+            };
+            let mut changes = self.files.look(&wanted, self.now).changes;
+            self.now += PATIENCE;
+            changes.extend(self.files.look(&wanted, self.now).changes);
+            let digest = |c: FileChange| (c.name.to_string(), c.found.map(|c| c.digest));
+            changes.into_iter().map(digest).collect()
+        }
+    }
+
+    fn replace(path: &Path, bytes: &[u8]) {
+        let aside = path.with_extension("tmp");
+        fs::write(&aside, bytes).unwrap();
+        fs::rename(aside, path).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_seen_once_when_it_comes_changes_and_goes() {
+        let mut looks = Looks::new();
+        let path = looks.at("a.wasm");
+        assert_eq!(looks.changes(), []);
+        for remark in [1, 2] {
+            let bytes = component(remark);
+            replace(&path, &bytes);
+            assert_eq!(looks.changes(), [("a".to_owned(), Ok(Digest::of(&bytes)))]);
+            assert_eq!(looks.changes(), []);
+        }
+        replace(&path, &component(2)); // the same content in a new file
+        assert_eq!(looks.changes(), []);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(looks.changes(), [("a".to_owned(), Err(FileError::Missing))]);
+        assert_eq!(looks.changes(), []);
+    }
+
+    #[test]
+    fn a_half_written_file_counts_when_it_is_complete() {
+        let mut looks = Looks::new();
+        let path = looks.at("a.wasm");
+        let bytes = component(1);
+        fs::write(&path, &bytes[..11]).unwrap();
+        let incomplete = FileError::Incomplete { size: 11 };
+        assert_eq!(looks.changes(), [("a".to_owned(), Err(incomplete))]);
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(looks.changes(), [("a".to_owned(), Ok(Digest::of(&bytes)))]);
+    }
+
+    #[test]
+    fn a_swapped_symlink_is_a_change() {
+        let mut looks = Looks::new();
+        for (version, remark) in [("..v1", 1), ("..v2", 2)] {
+            fs::create_dir(looks.at(version)).unwrap();
+            fs::write(looks.at(version).join("a.wasm"), component(remark)).unwrap();
+        }
+        symlink("..v1", looks.at("..data")).unwrap();
+        symlink("..data/a.wasm", looks.at("a.wasm")).unwrap();
+        assert_eq!(looks.changes(), [("a".to_owned(), Ok(Digest::of(&component(1))))]);
+        symlink("..v2", looks.at("..data_tmp")).unwrap();
+        fs::rename(looks.at("..data_tmp"), looks.at("..data")).unwrap();
+        assert_eq!(looks.changes(), [("a".to_owned(), Ok(Digest::of(&component(2))))]);
+    }
+
+    #[test]
+    fn one_bad_entry_does_not_hide_the_others() {
+        let mut looks = Looks::new();
+        fs::create_dir(looks.at("folder.wasm")).unwrap();
+        fs::write(looks.at("text.wasm"), "not wasm").unwrap();
+        fs::write(looks.at("good.wasm"), component(1)).unwrap();
+        let expected = [
+            ("folder".to_owned(), Err(FileError::NotAFile("folder"))),
+            ("good".to_owned(), Ok(Digest::of(&component(1)))),
+            ("text".to_owned(), Err(FileError::NotWasm)),
+        ];
+        assert_eq!(looks.changes(), expected);
+        assert_eq!(looks.changes(), []);
+    }
+}

@@ -1,0 +1,91 @@
+//! How is it started? The command line of Edgewit.
+//!
+//! Each command is a file: it turns words into a call of the libraries and their answer into words. Nothing is decided here
+//! that a library could decide. Errors that end a command are of `anyhow`; data goes to standard output, words for people
+//! to standard error. Exit codes: 0 fine, 1 an error or a failed check, 2 wrong usage, 130 ended by a second SIGINT.
+//! Start reading at `main` and [`run`].
+
+mod cli;
+
+mod run;
+
+mod check;
+
+mod routes;
+
+mod explain;
+
+mod plugin;
+
+mod echo;
+
+mod config;
+
+mod screen;
+
+mod signals;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use cli::{Cli, Command, Plugin};
+use screen::Screen;
+
+/// Filters and HTTP make many small, short-lived allocations; musl's own allocator is slow at them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let screen = Screen::new(&cli.global);
+    match dispatch(cli, screen) {
+        Ok(code) => code,
+        Err(error) => {
+            screen.error(format!("{}: {error:#}", screen.paint(screen::RED, "error")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli, screen: Screen) -> anyhow::Result<ExitCode> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Run(options) => run::run(global, &options, screen),
+        Command::Check(options) => check::run(global, &options, screen),
+        Command::Routes(options) => routes::run(global, &options, screen),
+        Command::Plugin(Plugin::New { name, lang }) => plugin::new::run(&name, lang, screen),
+        Command::Plugin(Plugin::Build { dir }) => plugin::build::run(&dir, screen),
+        Command::Plugin(Plugin::Test { dir }) => plugin::test::run(&dir, screen),
+        Command::Plugin(Plugin::Inspect { file }) => plugin::inspect::run(&file, screen),
+        Command::Schema => schema(screen),
+        Command::Explain { code } => explain::run(code.as_deref(), screen),
+        Command::Version => version(screen),
+        Command::Echo(options) => runtime()?.block_on(echo::run(options, screen)).map(fine),
+        Command::CompileWorker => Ok(edgewit_control::compile_worker()),
+    }
+}
+
+/// For what is not the way of a request: signals, administration, watching. The proxy has workers of its own.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().context("no event loop could be made")
+}
+
+fn fine((): ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+fn schema(screen: Screen) -> anyhow::Result<ExitCode> {
+    screen.json(&edgewit_config::schema()).map(fine)
+}
+
+fn version(screen: Screen) -> anyhow::Result<ExitCode> {
+    let version = env!("CARGO_PKG_VERSION");
+    match screen.is_json() {
+        true => screen.json(&serde_json::json!({ "version": version }))?,
+        false => screen.data(format!("edgewit {version}")),
+    }
+    Ok(ExitCode::SUCCESS)
+}

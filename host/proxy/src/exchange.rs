@@ -1,0 +1,168 @@
+//! The way of one request, step by step. Start reading here.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use edgewit_chain::{Passage, Phase, ResponseHead, ResponsePassage, Run};
+use edgewit_model::{Action, Redirect, Respond};
+use http::{HeaderMap, Request, Response, header, request::Parts};
+use hyper::body::Incoming;
+
+use crate::{
+    connection::Connection,
+    fields::strip_hop_by_hop,
+    finish::Finish,
+    forward,
+    guard::{self, Admitted},
+    http::StreamWatch,
+    patience::MIN_RATE,
+    problem::Problem,
+    reply::{Reply, ReplyBody, plain_text},
+    route::{Ask, Found},
+    snapshot::{LiveRoute, Snapshot},
+    upload::{self, Upload, UploadLimits},
+};
+
+/// Answers one request.
+///
+/// `finish` was there before anything else and goes into the response's body: whenever it is dropped, at the end or
+/// because the client is gone, the request is counted, logged and told to its filters, once.
+pub(crate) async fn serve(
+    connection: &Rc<Connection>,
+    request: Request<Incoming>,
+    watch: Option<Rc<StreamWatch>>,
+) -> Response<ReplyBody> {
+    let (parts, incoming) = request.into_parts();
+    let mut finish = Finish::begin(connection, &parts);
+    let reply = match exchange(connection, parts, incoming, &mut finish).await {
+        Ok(reply) => reply,
+        Err(problem) => problem.into_reply(finish.request_id()),
+    };
+    let run = finish.run().cloned();
+    let reply = match &run {
+        Some(run) => response_side(run, reply),
+        None => reply,
+    };
+    reply.send(run.as_ref(), watch, finish).await
+}
+
+/// From the request to an answer: guard, route, request side of the chain, action.
+async fn exchange(
+    connection: &Rc<Connection>,
+    parts: Parts,
+    incoming: Incoming,
+    finish: &mut Finish,
+) -> Result<Reply, Problem> {
+    let snapshot = Arc::clone(finish.snapshot());
+    let admitted = guard::admit(connection, parts, finish.identity())?;
+    let (index, matcher) = find(&snapshot, connection, &admitted)?;
+    let route = snapshot.route(index).ok_or(Problem::NotFound)?;
+
+    let upstream = route.draw(crate::random::number()).map(|live| live.upstream().name().clone());
+    let name = route.route().name.clone();
+    let (exchange, trailers) =
+        admitted.into_exchange(connection, name, upstream, finish.identity());
+    let run = Rc::new(RefCell::new(route.chain().begin(exchange)));
+    finish.routed(index, matcher, &run);
+
+    let passage = run.borrow_mut().request_side(route.upstream_names());
+    match passage {
+        Passage::Proceed => {}
+        Passage::Answer(answer) => return Ok(Reply::answer(answer)),
+        Passage::Failed(failed) => return Err(failed.into()),
+    }
+    let limits = upload_limits(connection, route, finish);
+    let mut upload = Upload::new(incoming, limits, &run, finish.request_bytes())?;
+    if let Err(halt) = upload.release().await {
+        return Ok(upload::halted(halt, finish.request_id()));
+    }
+    match &route.route().action {
+        Action::Forward(_) => {
+            forward::forward(&connection.context, route, &run, upload, trailers, finish).await
+        }
+        Action::Respond(respond) => Ok(fixed(respond)),
+        Action::Redirect(redirect) => Ok(elsewhere(redirect)),
+    }
+}
+
+/// The response side of the chain, for whatever the answer is and wherever it came from.
+fn response_side(run: &Rc<RefCell<Run>>, mut reply: Reply) -> Reply {
+    let mut run = run.borrow_mut();
+    if !run.phases().any_from(Phase::Response) {
+        return reply;
+    }
+    let head = std::mem::replace(&mut reply.head, empty_head());
+    run.exchange_mut().response = Some(head);
+    loop {
+        match run.response_side() {
+            ResponsePassage::Done => break,
+            ResponsePassage::Replaced(body) => {
+                reply = Reply { close: reply.close, ..Reply::full(empty_head(), body) };
+            }
+            ResponsePassage::Failed(failed) => {
+                let answer = Problem::from(failed).into_reply(&run.exchange().request_id);
+                reply = Reply { close: reply.close, ..answer };
+                let head = std::mem::replace(&mut reply.head, empty_head());
+                run.exchange_mut().response = Some(head);
+            }
+        }
+    }
+    // A copy only if somebody will look at it again.
+    let is_kept = run.phases().any_from(Phase::ResponseBody);
+    let response = &mut run.exchange_mut().response;
+    let head = if is_kept { response.clone() } else { response.take() };
+    reply.head = head.unwrap_or_else(empty_head);
+    reply
+}
+
+/// Positions of the route and its matcher.
+fn find(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    admitted: &Admitted,
+) -> Result<(usize, usize), Problem> {
+    let ask = Ask {
+        listener: Some(&connection.settings.config.name),
+        method: &admitted.method,
+        host: admitted.authority.host(),
+        path: &admitted.path,
+        query: admitted.query.as_deref(),
+        fields: &admitted.fields,
+    };
+    match snapshot.find(&ask) {
+        Found::Route(route, matcher) => Ok((route, matcher)),
+        Found::OtherMethods(allow) => Err(Problem::MethodNotAllowed(allow)),
+        Found::Nothing => Err(Problem::NotFound),
+    }
+}
+
+fn upload_limits(connection: &Connection, route: &LiveRoute, finish: &Finish) -> UploadLimits {
+    let limits = &connection.settings.config.limits;
+    let is_h1 = finish.version() != http::Version::HTTP_2;
+    UploadLimits {
+        size: route.route().body.unwrap_or(limits.body).0,
+        stall: limits.stall_timeout,
+        rate: is_h1.then_some(MIN_RATE), // an HTTP/2 stream that idles holds no connection
+    }
+}
+
+fn fixed(respond: &Respond) -> Reply {
+    let mut fields = if respond.body.is_empty() { HeaderMap::new() } else { plain_text() };
+    for (name, _) in &respond.headers {
+        fields.remove(name);
+    }
+    fields.extend(respond.headers.iter().cloned());
+    let _ = strip_hop_by_hop(&mut fields); // whatever the file says, framing is ours
+    fields.remove(header::CONTENT_LENGTH);
+    let body = bytes::Bytes::copy_from_slice(respond.body.as_bytes());
+    Reply::full(ResponseHead { status: respond.status, fields }, body)
+}
+
+fn elsewhere(redirect: &Redirect) -> Reply {
+    let mut fields = HeaderMap::with_capacity(4);
+    fields.insert(header::LOCATION, redirect.location.clone());
+    Reply::full(ResponseHead { status: redirect.status, fields }, bytes::Bytes::new())
+}
+
+fn empty_head() -> ResponseHead {
+    ResponseHead { status: http::StatusCode::OK, fields: HeaderMap::new() }
+}

@@ -1,0 +1,178 @@
+//! Fields that belong to one connection, and fields that may stand in trailers.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Fields that describe one connection and never the message (RFC 9110 7.6.1), and those that frame it.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHENTICATE,
+];
+
+/// Fields that `connection` may not take away: whoever names them wants to hide them from the upstream (THREATS H6).
+const NOT_NOMINATED: [HeaderName; 7] = [
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::HOST,
+    header::TRANSFER_ENCODING,
+];
+
+/// `connection` names a field that does not belong to the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Nominated;
+
+/// Takes out the fields that belong to the connection, with those that `connection` names.
+pub(crate) fn strip_hop_by_hop(fields: &mut HeaderMap) -> Result<(), Nominated> {
+    if fields.contains_key(header::CONNECTION) {
+        let named = nominated(fields)?;
+        for name in named {
+            fields.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        fields.remove(name);
+    }
+    Ok(())
+}
+
+fn nominated(fields: &HeaderMap) -> Result<Vec<HeaderName>, Nominated> {
+    let lines = fields.get_all(header::CONNECTION).iter();
+    let tokens = lines.flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    let mut named = Vec::new();
+    for token in tokens.map(<[u8]>::trim_ascii).filter(|t| !t.is_empty()) {
+        let name = HeaderName::from_bytes(token).map_err(|_| Nominated)?;
+        if NOT_NOMINATED.contains(&name) {
+            return Err(Nominated);
+        }
+        named.push(name);
+    }
+    Ok(named)
+}
+
+/// Whether a sender of these fields reads trailers (RFC 9110 10.1.4).
+pub(crate) fn accepts_trailers(fields: &HeaderMap) -> bool {
+    let lines = fields.get_all(header::TE).iter();
+    let mut tokens = lines.flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// The names in `trailer` that may pass, as one value; needed where trailers must be announced.
+pub(crate) fn announced_trailers(fields: &HeaderMap) -> Option<HeaderValue> {
+    let lines = fields.get_all(header::TRAILER).iter();
+    let tokens = lines.flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    let names: Vec<HeaderName> = tokens
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .filter(may_trail)
+        .take(MAX_TRAILERS)
+        .collect();
+    let names: Vec<&str> = names.iter().map(HeaderName::as_str).collect();
+    if names.is_empty() { None } else { HeaderValue::from_str(&names.join(", ")).ok() }
+}
+
+/// Trailer fields at most.
+const MAX_TRAILERS: usize = 32;
+
+/// Trailers without the fields that may not stand there. `None`: there are too many.
+pub(crate) fn checked_trailers(fields: HeaderMap) -> Option<HeaderMap> {
+    if fields.len() > MAX_TRAILERS {
+        return None;
+    }
+    let mut kept = HeaderMap::with_capacity(fields.len());
+    for name in fields.keys().filter(|name| may_trail(name)) {
+        for value in fields.get_all(name) {
+            kept.append(name, value.clone());
+        }
+    }
+    Some(kept)
+}
+
+/// Fields that frame, route, authenticate, or change how a message is read may not (RFC 9110 6.5.1).
+fn may_trail(name: &HeaderName) -> bool {
+    !HOP_BY_HOP.contains(name)
+        && !NOT_NOMINATED.contains(name)
+        && !NO_TRAILERS.contains(name)
+        && !name.as_str().starts_with("x-forwarded-")
+}
+
+const NO_TRAILERS: [HeaderName; 20] = [
+    header::AGE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    header::DATE,
+    header::EXPECT,
+    header::EXPIRES,
+    header::FORWARDED,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::LOCATION,
+    header::MAX_FORWARDS,
+    header::PRAGMA,
+    header::PROXY_AUTHORIZATION,
+    header::RANGE,
+    header::RETRY_AFTER,
+    header::SET_COOKIE,
+    header::VARY,
+    header::WARNING,
+    header::WWW_AUTHENTICATE,
+    HeaderName::from_static("x-request-id"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_stays_there() {
+        let mut fields = map(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "keep-alive"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("x-secret", "1"),
+            ("accept", "*/*"),
+        ]);
+        assert_eq!(strip_hop_by_hop(&mut fields), Ok(()));
+        assert_eq!(fields, map(&[("accept", "*/*")]));
+    }
+
+    #[test]
+    fn the_connection_cannot_take_what_is_not_its_own() {
+        for named in ["authorization", "close, Host", "content-length", "a b"] {
+            let mut fields = map(&[("accept", "*/*")]);
+            fields.insert("connection", HeaderValue::from_static(named));
+            assert_eq!(strip_hop_by_hop(&mut fields), Err(Nominated), "{named}");
+        }
+    }
+
+    #[test]
+    fn trailers_pass_by_rule() {
+        let trailers = map(&[("grpc-status", "0"), ("content-length", "5"), ("set-cookie", "a")]);
+        assert_eq!(checked_trailers(trailers), Some(map(&[("grpc-status", "0")])));
+        let many: HeaderMap = (0..33)
+            .map(|n| (format!("x-{n}").parse().unwrap(), HeaderValue::from_static("1")))
+            .collect();
+        assert_eq!(checked_trailers(many), None);
+        let fields = map(&[("trailer", "grpc-status, Host"), ("trailer", "x-sum")]);
+        assert_eq!(announced_trailers(&fields).unwrap(), "grpc-status, x-sum");
+    }
+}

@@ -1,0 +1,245 @@
+//! What must happen exactly once at the end of every request, however it ends.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use edgewit_chain::{Outcome, Phase, Run, Scheme, SlotReport, Summary, SummaryEnding};
+use edgewit_telemetry::{Answered, FilterLine, Line};
+use http::{HeaderValue, Method, StatusCode, Uri, Version, header, request::Parts};
+use tokio::time::Instant;
+
+use crate::{
+    connection::Connection,
+    guard::Identity,
+    snapshot::{LiveRoute, Snapshot},
+};
+
+/// The end of a request, waiting in the response's body to be dropped: metrics, access log, the filters' telemetry. A
+/// request that is cancelled anywhere drops it too.
+pub(crate) struct Finish {
+    connection: Rc<Connection>,
+    snapshot: Arc<Snapshot>,
+    /// Positions of route and matcher.
+    route: Option<(usize, usize)>,
+    run: Option<Rc<RefCell<Run>>>,
+    began: Instant,
+    identity: Identity,
+    method: Method,
+    version: Version,
+    asked: Option<Box<Asked>>,
+    status: u16,
+    error: Option<&'static str>,
+    ending: SummaryEnding,
+    tries: u32,
+    request_bytes: Rc<Cell<u64>>,
+    response_bytes: u64,
+}
+
+/// What the client asked for, in its own words; kept for the access log only.
+struct Asked {
+    time: SystemTime,
+    uri: Uri,
+    host: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+}
+
+impl Finish {
+    /// A request begins.
+    pub(crate) fn begin(connection: &Rc<Connection>, parts: &Parts) -> Self {
+        let shared = &connection.context.shared;
+        let snapshot = shared.snapshot.load_full();
+        connection.activity.begin();
+        shared.active.up();
+        let asked = snapshot.access_log().map(|_| {
+            Box::new(Asked {
+                time: SystemTime::now(),
+                uri: parts.uri.clone(),
+                host: parts.headers.get(header::HOST).cloned(),
+                user_agent: parts.headers.get(header::USER_AGENT).cloned(),
+            })
+        });
+        Self {
+            connection: Rc::clone(connection),
+            snapshot,
+            route: None,
+            run: None,
+            began: Instant::now(),
+            identity: Identity::new(&parts.headers, connection.is_trusted),
+            method: parts.method.clone(),
+            version: parts.version,
+            asked,
+            status: 0,
+            error: None,
+            ending: SummaryEnding::ClientGone,
+            tries: 0,
+            request_bytes: Rc::default(),
+            response_bytes: 0,
+        }
+    }
+
+    /// The route was found, the run through its filters begins.
+    pub(crate) fn routed(&mut self, route: usize, matcher: usize, run: &Rc<RefCell<Run>>) {
+        self.route = Some((route, matcher));
+        self.run = Some(Rc::clone(run));
+    }
+
+    fn route(&self) -> Option<(&LiveRoute, usize)> {
+        let (route, matcher) = self.route?;
+        Some((self.snapshot.route(route)?, matcher))
+    }
+
+    /// One more attempt at an upstream.
+    pub(crate) fn tried(&mut self) {
+        self.tries += 1;
+    }
+
+    /// The head goes out.
+    pub(crate) fn answered(&mut self, status: StatusCode, error: Option<&'static str>) {
+        self.status = status.as_u16();
+        self.error = error;
+    }
+
+    /// A part of the body goes out.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.response_bytes += bytes as u64;
+    }
+
+    /// All of the body went out.
+    pub(crate) fn complete(&mut self) {
+        self.ending = SummaryEnding::Complete;
+    }
+
+    /// The body was cut.
+    pub(crate) fn cut(&mut self, ending: SummaryEnding) {
+        self.ending = ending;
+        self.error = self.error.or(Some(ending.as_str()));
+        if self.version == Version::HTTP_10 {
+            // Its end may be that of the connection; only a reset tells the two apart.
+            self.connection.activity.reset.set(true);
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) fn request_id(&self) -> &str {
+        &self.identity.request_id
+    }
+
+    pub(crate) fn request_bytes(&self) -> &Rc<Cell<u64>> {
+        &self.request_bytes
+    }
+
+    pub(crate) fn run(&self) -> Option<&Rc<RefCell<Run>>> {
+        self.run.as_ref()
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// When the head had come.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Whether the connection takes no further request.
+    pub(crate) fn is_last(&self) -> bool {
+        self.connection.activity.closing.get()
+    }
+
+    fn record(&self, duration: Duration) {
+        let is_https = self.connection.scheme == Scheme::Https;
+        let answered = Answered::new(&self.method, self.status, is_https, self.version, self.error);
+        let of_route = self.route().and_then(|(route, matcher)| route.series(matcher));
+        let series = of_route.unwrap_or(self.snapshot.unrouted());
+        series.record(answered, duration, self.request_bytes.get(), self.response_bytes);
+    }
+
+    fn log(&self, duration: Duration, run: Option<&Run>) {
+        let (Some(log), Some(asked)) = (self.snapshot.access_log(), &self.asked) else { return };
+        let exchange = run.map(Run::exchange);
+        let host = asked.host.as_ref().and_then(|host| host.to_str().ok());
+        log.write(&Line {
+            time: asked.time,
+            request_id: &self.identity.request_id,
+            trace_id: self.identity.trace_id(),
+            listener: self.connection.settings.config.name.as_str(),
+            client: exchange.map_or(self.connection.peer, |exchange| exchange.client),
+            subject: exchange.and_then(|exchange| exchange.subject.as_deref()),
+            scheme: self.connection.scheme.as_str(),
+            version: match self.version {
+                Version::HTTP_10 => "1.0",
+                Version::HTTP_2 => "2",
+                _ => "1.1",
+            },
+            method: self.method.as_str(),
+            authority: asked.uri.authority().map(|a| a.as_str()).or(host).unwrap_or_default(),
+            path: asked.uri.path(),
+            user_agent: asked.user_agent.as_ref().map(HeaderValue::as_bytes),
+            status: self.status,
+            ending: self.ending.as_str(),
+            error: self.error,
+            duration,
+            request_bytes: self.request_bytes.get(),
+            response_bytes: self.response_bytes,
+            route: self.route().map(|(route, _)| route.route().name.as_str()),
+            upstream: exchange.and_then(|exchange| exchange.upstream.as_ref()).map(|u| u.as_str()),
+            tries: self.tries,
+            filters: run.map_or(Vec::new(), |run| run.reports().filter_map(filter_line).collect()),
+        });
+    }
+
+    fn summary(&self, duration: Duration) -> Summary {
+        Summary {
+            status: self.status,
+            ending: self.ending,
+            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            attempts: self.tries,
+            request_bytes: self.request_bytes.get(),
+            response_bytes: self.response_bytes,
+        }
+    }
+}
+
+fn filter_line(report: SlotReport<'_>) -> Option<FilterLine<'_>> {
+    Some(FilterLine {
+        name: report.plugin.as_str(),
+        us: u64::try_from(report.duration.as_micros()).unwrap_or(u64::MAX),
+        fuel: report.fuel,
+        outcome: match report.outcome? {
+            Outcome::Stop(reason) => reason.as_str(),
+            outcome => outcome.as_str(),
+        },
+    })
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let duration = self.began.elapsed();
+        self.connection.activity.end();
+        self.connection.context.shared.active.down();
+        self.record(duration);
+        // While a panic unwinds the run may have lent its exchange to the filter that panicked.
+        let run = self.run.take().filter(|_| !std::thread::panicking());
+        self.log(duration, run.as_ref().and_then(|run| run.try_borrow().ok()).as_deref());
+        if let Some(run) = run
+            && run.try_borrow().is_ok_and(|run| run.phases().has(Phase::Telemetry))
+        {
+            self.connection.context.afterwards.push(run, self.summary(duration));
+        }
+    }
+}

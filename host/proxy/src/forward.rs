@@ -1,0 +1,114 @@
+//! To an upstream and back, with as many attempts as may be.
+
+mod attempts;
+
+mod head;
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use edgewit_chain::{Phase, ResponseHead, Run};
+use edgewit_upstream::{Decision, InBody, OutBody, SendError, Tried, send};
+use http::{Request, Response};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    fields::{announced_trailers, strip_hop_by_hop},
+    finish::Finish,
+    guard::Trailers,
+    problem::Problem,
+    reply::{Reply, Source},
+    snapshot::LiveRoute,
+    upload::{self, Upload},
+    worker::Context,
+};
+use attempts::Attempts;
+
+/// Takes the request of a run to the upstream that was chosen for it. The response's head is the reply's.
+pub(crate) async fn forward(
+    context: &Context,
+    route: &Arc<LiveRoute>,
+    run: &Rc<RefCell<Run>>,
+    upload: Upload,
+    trailers: Trailers,
+    finish: &mut Finish,
+) -> Result<Reply, Problem> {
+    let chosen = run.borrow().exchange().upstream.clone();
+    let live = chosen.and_then(|name| route.upstream(&name)).ok_or(Problem::Unavailable)?;
+    let retry = &route.route().retry;
+    let may_retry = retry.attempts > 1 || run.borrow().phases().has(Phase::Retry);
+
+    let halted = Rc::clone(upload.halted());
+    let replay = may_retry.then(|| retry.replay.as_usize());
+    let body = match upload.into_out(replay).await {
+        Ok(body) => body,
+        Err(halt) => return Ok(upload::halted(halt, finish.request_id())),
+    };
+    let mut spare = Spare { body: body.replay().filter(|_| may_retry), head: None };
+    let mut request =
+        head::outgoing(&mut run.borrow_mut(), route.route(), trailers, may_retry)?.map(|()| body);
+    if spare.body.is_some() {
+        spare.head = Some(head::copy(&request));
+    }
+    run.borrow_mut().yield_instances();
+
+    let mut attempts = Attempts::new(context, route, live, run, finish.began());
+    let mut tried = Tried::new();
+    loop {
+        finish.tried();
+        let began = Instant::now();
+        tried.deadline = Some(attempts.deadline(began));
+        let mut sent = send(live.upstream(), &context.pools, request, &mut tried).await;
+        live.took(&tried, began.elapsed());
+        if sent.is_err()
+            && let Some(halt) = halted.take()
+        {
+            return Ok(upload::halted(halt, finish.request_id()));
+        }
+        let again = unsent(&mut sent).or_else(|| spare.request());
+        match attempts.judge(&sent, again.is_some())? {
+            Decision::Again { after, elsewhere } if let Some(again) = again => {
+                drop(sent);
+                tried.elsewhere = elsewhere;
+                sleep(after).await;
+                request = again;
+            }
+            _ => return reply(sent),
+        }
+    }
+}
+
+/// What another attempt is made of, if the first was sent.
+struct Spare {
+    head: Option<Request<()>>,
+    body: Option<OutBody>,
+}
+
+impl Spare {
+    fn request(&self) -> Option<Request<OutBody>> {
+        let (head, body) = (self.head.as_ref()?, self.body.as_ref()?.replay()?);
+        Some(head::copy(head).map(|()| body))
+    }
+}
+
+/// The request itself, if nothing of it was sent.
+fn unsent(sent: &mut Result<Response<InBody>, SendError>) -> Option<Request<OutBody>> {
+    sent.as_mut().err()?.unsent.take().map(|request| *request)
+}
+
+fn reply(sent: Result<Response<InBody>, SendError>) -> Result<Reply, Problem> {
+    let response = sent.map_err(|error| {
+        tracing::debug!(error = &error as &dyn std::error::Error, "no response");
+        Problem::from(&error)
+    })?;
+    let (parts, body) = response.into_parts();
+    let mut fields = parts.headers;
+    let trailers = announced_trailers(&fields);
+    strip_hop_by_hop(&mut fields).map_err(|_| Problem::BadGateway)?;
+    Ok(Reply {
+        head: ResponseHead { status: parts.status, fields },
+        source: Source::Upstream(Box::new(body)),
+        error: None,
+        close: false,
+        trailers,
+    })
+}

@@ -1,0 +1,154 @@
+//! Whether it is tried again.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use edgewit_chain::{Attempt, Ending, Failure, Phase, Proposal, ResponseHead, Run};
+use edgewit_upstream::{self as upstream, Decision, InBody, Outcome, SendError, decide};
+use http::Response;
+use tokio::time::Instant;
+
+use crate::{
+    problem::Problem,
+    random,
+    snapshot::{LiveRoute, LiveUpstream},
+    worker::Context,
+};
+
+/// The attempts of one exchange and what decides about the next.
+pub(super) struct Attempts<'a> {
+    context: &'a Context,
+    route: &'a Arc<LiveRoute>,
+    live: &'a LiveUpstream,
+    run: &'a Rc<RefCell<Run>>,
+    began: Instant,
+    deadline: Instant,
+    number: u32,
+    /// Why the attempt before was not enough.
+    reason: Option<&'static str>,
+}
+
+impl<'a> Attempts<'a> {
+    /// `began`: when the request's head had come.
+    pub(super) fn new(
+        context: &'a Context,
+        route: &'a Arc<LiveRoute>,
+        live: &'a LiveUpstream,
+        run: &'a Rc<RefCell<Run>>,
+        began: Instant,
+    ) -> Self {
+        live.upstream().budget().request(Instant::now());
+        let deadline = began + route.route().timeout;
+        Self { context, route, live, run, began, deadline, number: 0, reason: None }
+    }
+
+    /// When the next attempt must have brought a response.
+    pub(super) fn deadline(&self, now: Instant) -> Instant {
+        let per_try = self.route.route().retry.per_try.map(|limit| now + limit);
+        per_try.map_or(self.deadline, |own| own.min(self.deadline))
+    }
+
+    /// Whether another attempt follows the one that ended like this.
+    pub(super) fn judge(
+        &mut self,
+        sent: &Result<Response<InBody>, SendError>,
+        replayable: bool,
+    ) -> Result<Decision, Problem> {
+        self.number += 1;
+        let outcome = match sent {
+            Ok(response) => Outcome::Response(response.status().as_u16()),
+            Err(error) => Outcome::Failed(error.kind, error.processed),
+        };
+        if let Some(reason) = self.reason.take() {
+            self.context.shared.retries.count(succeeded(outcome), reason);
+        }
+        let proposal = self.propose(sent)?;
+        let run = self.run.borrow();
+        let attempt = upstream::Attempt {
+            method: &run.exchange().method,
+            outcome,
+            number: self.number,
+            remaining: self.deadline.saturating_duration_since(Instant::now()),
+            replayable,
+        };
+        let budget = |percent| {
+            let granted = self.live.upstream().budget().try_retry(percent, Instant::now());
+            if !granted {
+                self.live.budget_exhausted();
+            }
+            granted
+        };
+        let policy = &self.route.route().retry;
+        let decision = decide(policy, &attempt, proposal, random::number(), budget);
+        if matches!(decision, Decision::Again { .. }) {
+            self.reason = Some(reason(outcome));
+        }
+        Ok(decision)
+    }
+
+    /// What the filters think of it.
+    fn propose(
+        &self,
+        sent: &Result<Response<InBody>, SendError>,
+    ) -> Result<Option<upstream::Proposal>, Problem> {
+        let mut run = self.run.borrow_mut();
+        if !run.phases().has(Phase::Retry) {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        let attempt = Attempt {
+            number: self.number,
+            ending: match sent {
+                Ok(_) => Ending::Response,
+                Err(error) => match failure(error.kind) {
+                    Some(failure) => Ending::Failure(failure),
+                    None => return Ok(None), // not the upstream's fault: nothing to judge
+                },
+            },
+            elapsed_ms: millis(now.saturating_duration_since(self.began)),
+            remaining_ms: millis(self.deadline.saturating_duration_since(now)),
+        };
+        run.exchange_mut().response = sent.as_ref().ok().map(|response| ResponseHead {
+            status: response.status(),
+            fields: response.headers().clone(),
+        });
+        let proposal = run.judge(&attempt)?;
+        Ok(proposal.map(|proposal| match proposal {
+            Proposal::Finish => upstream::Proposal::Finish,
+            Proposal::Again { after, elsewhere } => upstream::Proposal::Again { after, elsewhere },
+        }))
+    }
+}
+
+fn failure(kind: upstream::Failure) -> Option<Failure> {
+    Some(match kind {
+        upstream::Failure::Connect => Failure::Connect,
+        upstream::Failure::Reset => Failure::Reset,
+        upstream::Failure::Timeout => Failure::Timeout,
+        upstream::Failure::Protocol => Failure::Protocol,
+        upstream::Failure::Unavailable => Failure::Unavailable,
+        upstream::Failure::Request => return None,
+    })
+}
+
+fn succeeded(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Response(status) if status < 500)
+}
+
+/// The label `reason` of `edgewit_retries_total`.
+fn reason(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Response(_) => "status",
+        Outcome::Failed(kind, _) => match kind {
+            upstream::Failure::Connect => "connect",
+            upstream::Failure::Reset => "reset",
+            upstream::Failure::Timeout => "timeout",
+            upstream::Failure::Protocol => "protocol",
+            upstream::Failure::Unavailable => "unavailable",
+            upstream::Failure::Request => "request",
+        },
+    }
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,97 @@
+//! The name of a request, and of the trace it is part of.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::trace::Trace;
+use crate::{hex, random};
+
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Length of an id that a trusted peer may give.
+const MAX_ID: usize = 128;
+
+/// The name of a request, and of the trace it is part of.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) request_id: Box<str>,
+    trace: Trace,
+}
+
+impl Identity {
+    /// The names that a request came with, if they may be believed, else new ones.
+    pub(crate) fn new(fields: &HeaderMap, is_trusted: bool) -> Self {
+        let given = fields.get(X_REQUEST_ID).filter(|_| is_trusted).and_then(valid_id);
+        let request_id = given.map_or_else(|| uuid_v7(SystemTime::now()), Into::into);
+        Self { request_id, trace: Trace::continued(fields) }
+    }
+
+    /// 32 hexadecimal digits.
+    pub(crate) fn trace_id(&self) -> &str {
+        self.trace.id()
+    }
+
+    /// Says it to those behind.
+    pub(crate) fn write(&self, fields: &mut HeaderMap) {
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            fields.insert(X_REQUEST_ID, id);
+        }
+        self.trace.write(fields);
+    }
+}
+
+/// What can stand in a header, a log line and JSON as it is.
+fn valid_id(value: &HeaderValue) -> Option<&str> {
+    let text = value.to_str().ok()?;
+    let ok = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b);
+    (!text.is_empty() && text.len() <= MAX_ID && text.bytes().all(ok)).then_some(text)
+}
+
+/// Version 7 (RFC 9562 5.7): milliseconds, then random bits; sorts by time.
+fn uuid_v7(now: SystemTime) -> Box<str> {
+    let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let random = u128::from_be_bytes(random::bytes());
+    let time = (millis & 0xffff_ffff_ffff) << 80;
+    let version = 0x7 << 76;
+    let variant = 0b10 << 62;
+    let free = random & !(0xffff_ffff_ffff << 80 | 0xf << 76 | 0b11 << 62);
+    let mut text = String::with_capacity(36);
+    for (n, byte) in (time | version | variant | free).to_be_bytes().into_iter().enumerate() {
+        if matches!(n, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        hex::push(byte, &mut text);
+    }
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_uuid_of_version_7() {
+        let id = uuid_v7(UNIX_EPOCH + Duration::from_millis(0x0199_0000_abcd));
+        assert_eq!(id.len(), 36);
+        assert!(id.starts_with("01990000-abcd-7"), "{id}");
+        assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{id}");
+        assert_ne!(uuid_v7(UNIX_EPOCH), uuid_v7(UNIX_EPOCH));
+    }
+
+    #[test]
+    fn only_trusted_peers_name_requests() {
+        let with = |id: &'static str, is_trusted| {
+            let mut fields = HeaderMap::new();
+            fields.insert(X_REQUEST_ID, HeaderValue::from_static(id));
+            Identity::new(&fields, is_trusted).request_id
+        };
+        assert_eq!(&*with("from-the-edge", true), "from-the-edge");
+        assert_ne!(&*with("from-the-edge", false), "from-the-edge");
+        for bad in ["", "a b", "\"},{\"", "a\\u0022"] {
+            assert_ne!(&*with(bad, true), bad);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! HTTP/1 and HTTP/2 on one connection, and how it ends.
+
+mod stream;
+
+use std::{convert::Infallible, future::Future, pin::Pin, rc::Rc, time::Duration};
+
+use ::http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    connection::Connection,
+    exchange,
+    reply::ReplyBody,
+    wire::{Tcp, Wire},
+};
+pub(crate) use stream::{StreamWatch, Streams};
+
+/// Fields of a head for which hyper needs no allocation.
+const USUAL_FIELDS: usize = 100;
+/// hyper insists on this much.
+const MIN_BUFFER: usize = 8 << 10;
+/// A head and the begin of a body.
+const BUFFER_BEYOND_HEAD: usize = 16 << 10;
+/// Bytes of the header list of an HTTP/2 request (THREATS 3).
+const HEADER_LIST: u32 = 16 << 10;
+/// Window of a stream, and of a connection: what a client may send before the upstream takes it.
+const WINDOWS: (u32, u32) = (64 << 10, 1 << 20);
+/// Bytes of a response that are kept for an HTTP/2 stream whose client does not read.
+const SEND_BUFFER: usize = 64 << 10;
+/// Streams that were reset before they were served; more are an attack (CVE-2023-44487).
+const PENDING_RESETS: usize = 20;
+/// Streams that were reset for errors of the client.
+const ERROR_RESETS: usize = 100;
+/// An HTTP/2 client that does not answer a ping for this long, asked this often, is gone.
+const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+/// A client that connected just before the end may still send its first request for this long.
+pub(crate) const LAST_REQUEST: Duration = Duration::from_secs(1);
+
+/// Serves HTTP/1.0 and HTTP/1.1 until client or `stop` end it.
+pub(crate) async fn serve_http1<S: Tcp>(
+    connection: Rc<Connection>,
+    wire: Wire<S>,
+    stop: watch::Receiver<()>,
+) -> hyper::Result<()> {
+    let limits = &connection.settings.config.limits;
+    let head = limits.header_bytes.as_usize();
+    let mut builder = http1::Builder::new();
+    builder
+        .header_read_timeout(None) // the wire has better timers
+        .max_header_size(head)
+        .max_buf_size(head.saturating_add(BUFFER_BEYOND_HEAD).max(MIN_BUFFER));
+    if limits.headers != USUAL_FIELDS {
+        builder.max_headers(limits.headers);
+    }
+    let of_requests = Rc::clone(&connection);
+    let service = service_fn(move |request| respond(Rc::clone(&of_requests), request, None));
+    let serving = builder.serve_connection(TokioIo::new(wire), service);
+    drive(serving, http1::Connection::graceful_shutdown, &connection, stop).await
+}
+
+/// Serves HTTP/2 until client or `stop` end it.
+pub(crate) async fn serve_http2<S: Tcp>(
+    connection: Rc<Connection>,
+    wire: Wire<S>,
+    stop: watch::Receiver<()>,
+) -> hyper::Result<()> {
+    let limits = &connection.settings.config.limits;
+    let streams = Streams::new(limits.stall_timeout);
+    let mut builder = http2::Builder::new(streams.clone());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(HEADER_LIST)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(ERROR_RESETS)
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING.0)
+        .keep_alive_timeout(PING.1);
+    let of_requests = Rc::clone(&connection);
+    let service = service_fn(move |request| {
+        let watch = streams.begin();
+        respond(Rc::clone(&of_requests), request, Some(watch))
+    });
+    let serving = builder.serve_connection(TokioIo::new(wire), service);
+    drive(serving, http2::Connection::graceful_shutdown, &connection, stop).await
+}
+
+async fn respond(
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+    watch: Option<Rc<StreamWatch>>,
+) -> Result<Response<ReplyBody>, Infallible> {
+    Ok(exchange::serve(&connection, request, watch).await)
+}
+
+/// Drives a connection to its end; from `stop` on it only finishes what it has begun.
+///
+/// A panic of a request ends this task (HTTP/1) or that of its stream (HTTP/2), which tokio catches: other connections
+/// of the worker do not notice.
+async fn drive<C: Future>(
+    serving: C,
+    shut_down: impl FnOnce(Pin<&mut C>),
+    connection: &Connection,
+    mut stop: watch::Receiver<()>,
+) -> C::Output {
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        ended = serving.as_mut() => return ended,
+        _ = stop.changed() => connection.activity.closing.set(true),
+    }
+    if connection.activity.requests.get() == 0 {
+        // Its request may be on its way; the answer will say that it was the last one.
+        tokio::select! {
+            ended = serving.as_mut() => return ended,
+            () = sleep(LAST_REQUEST) => {}
+        }
+    }
+    shut_down(serving.as_mut());
+    serving.await
+}

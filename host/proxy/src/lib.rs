@@ -1,0 +1,61 @@
+//! What happens to one request?
+//!
+//! [`Proxy`] has worker threads that accept connections and answer requests with one immutable [`Snapshot`] of the
+//! configuration each. The way of a request: `listen` → `tls` → `http` → `guard` → `snapshot` → `route` → `exchange`
+//! { request side of the chain → `forward` → response side } → `finish`. Nothing here reads files of configuration or
+//! knows WebAssembly. Start reading at `exchange.rs`.
+
+mod exchange;
+
+mod proxy;
+
+mod worker;
+
+mod listen;
+
+mod tls;
+
+mod connection;
+
+mod wire;
+
+mod http;
+
+mod guard;
+
+mod snapshot;
+
+mod route;
+
+mod forward;
+
+mod upload;
+
+mod reply;
+
+mod piped;
+
+mod problem;
+
+mod finish;
+
+mod afterwards;
+
+mod observe;
+
+mod retries;
+
+mod fields;
+
+mod patience;
+
+mod random;
+
+mod hex;
+
+pub use listen::ListenError;
+pub use observe::FilterObserver;
+pub use proxy::{Bound, Proxy};
+pub use route::{Ask, Candidate, Found, RouteError, RouteTable, Why};
+pub use snapshot::{LiveRoute, LiveUpstream, Snapshot};
+pub use tls::TlsError;

@@ -1,0 +1,191 @@
+//! A body on its way through filters, as a stream.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use edgewit_chain::{Answer, BodyPass, BodyPipe, Direction, Failed, Run};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+
+/// A body that goes through the filters that want it, a chunk at a time: nothing is read before it is asked for.
+pub(crate) struct Piped<B> {
+    source: B,
+    pipe: Option<Pipe>,
+    /// Passed and not yet taken.
+    ready: VecDeque<Bytes>,
+    trailers: Option<HeaderMap>,
+    ended: bool,
+    is_piped: bool,
+}
+
+struct Pipe {
+    machine: BodyPipe,
+    run: Rc<RefCell<Run>>,
+}
+
+/// Why a body went no further.
+#[derive(Debug)]
+pub(crate) enum Halt<E> {
+    /// The source broke off.
+    Broken(E),
+    /// A filter answered.
+    Answer(Box<Answer>),
+    /// A filter cut it.
+    Cut,
+    /// It is longer than a filter that wants it whole allows.
+    TooLarge,
+    /// A filter failed.
+    Failed(Failed),
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Piped<B> {
+    /// `run`: whose filters see it.
+    pub(crate) fn new(source: B, run: Option<&Rc<RefCell<Run>>>, direction: Direction) -> Self {
+        let pipe = run.and_then(|run| {
+            let machine = BodyPipe::new(&run.borrow(), direction)?;
+            Some(Pipe { machine, run: Rc::clone(run) })
+        });
+        let is_piped = pipe.is_some();
+        Self {
+            ended: pipe.is_none() && source.is_end_stream(),
+            source,
+            pipe,
+            ready: VecDeque::new(),
+            trailers: None,
+            is_piped,
+        }
+    }
+
+    /// Whether any filter sees it, so that it may change.
+    pub(crate) fn is_piped(&self) -> bool {
+        self.is_piped
+    }
+
+    /// Reads until no filter holds the body back any more.
+    pub(crate) async fn release(&mut self) -> Result<(), Halt<B::Error>> {
+        while self.pipe.as_ref().is_some_and(|pipe| pipe.machine.holds()) && !self.ended {
+            poll_fn(|cx| self.poll_read(cx)).await?;
+        }
+        Ok(())
+    }
+
+    /// All of it, if it ends within this many bytes and without trailers.
+    pub(crate) async fn collect(&mut self, most: usize) -> Result<Option<Bytes>, Halt<B::Error>> {
+        while !self.ended && self.held() <= most {
+            poll_fn(|cx| self.poll_read(cx)).await?;
+        }
+        Ok(self.take_whole(most))
+    }
+
+    /// All of it, if it is here already.
+    pub(crate) fn take_whole(&mut self, most: usize) -> Option<Bytes> {
+        if !self.ended || self.trailers.is_some() || self.held() > most {
+            return None;
+        }
+        let mut chunks = std::mem::take(&mut self.ready);
+        if chunks.len() < 2 {
+            return Some(chunks.pop_front().unwrap_or_default());
+        }
+        Some(
+            chunks
+                .into_iter()
+                .fold(Vec::new(), |mut whole, chunk| {
+                    whole.extend_from_slice(&chunk);
+                    whole
+                })
+                .into(),
+        )
+    }
+
+    fn held(&self) -> usize {
+        self.ready.iter().map(Bytes::len).sum()
+    }
+
+    /// The next part.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Halt<B::Error>>>> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(chunk))));
+            }
+            if self.ended {
+                return Poll::Ready(self.trailers.take().map(|t| Ok(Frame::trailers(t))));
+            }
+            if let Err(halt) = ready!(self.poll_read(cx)) {
+                return Poll::Ready(Some(Err(halt)));
+            }
+        }
+    }
+
+    /// Reads a part and puts what passes to what is ready.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Halt<B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.source).poll_frame(cx));
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(chunk) => self.pass(chunk, false),
+                Err(frame) => {
+                    self.trailers = frame.into_trailers().ok();
+                    self.end()
+                }
+            },
+            Some(Err(error)) => self.halted(Halt::Broken(error)),
+            None => self.end(),
+        })
+    }
+
+    fn end(&mut self) -> Result<(), Halt<B::Error>> {
+        if self.ended {
+            return Ok(());
+        }
+        self.ended = true;
+        self.pass(Bytes::new(), true)
+    }
+
+    fn pass(&mut self, chunk: Bytes, end: bool) -> Result<(), Halt<B::Error>> {
+        let Some(pipe) = &mut self.pipe else {
+            if !chunk.is_empty() {
+                self.ready.push_back(chunk);
+            }
+            return Ok(());
+        };
+        let pass = pipe.machine.push(&mut pipe.run.borrow_mut(), chunk, end);
+        match pass {
+            BodyPass::Forward(chunks) => {
+                self.ready.extend(chunks);
+                Ok(())
+            }
+            BodyPass::Answer(answer) => self.halted(Halt::Answer(answer)),
+            BodyPass::Cut => self.halted(Halt::Cut),
+            BodyPass::TooLarge(_) => self.halted(Halt::TooLarge),
+            BodyPass::Failed(failed) => self.halted(Halt::Failed(failed)),
+        }
+    }
+
+    fn halted(&mut self, halt: Halt<B::Error>) -> Result<(), Halt<B::Error>> {
+        self.ended = true;
+        self.pipe = None;
+        Err(halt)
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        let source_ended = self.pipe.is_none() && self.source.is_end_stream();
+        (self.ended || source_ended) && self.ready.is_empty() && self.trailers.is_none()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match (self.ended, self.is_piped) {
+            (true, _) if self.trailers.is_none() => SizeHint::with_exact(self.held() as u64),
+            (false, false) => self.source.size_hint(),
+            _ => SizeHint::default(),
+        }
+    }
+}

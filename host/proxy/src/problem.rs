@@ -1,0 +1,122 @@
+//! The one place that turns errors into responses.
+
+use edgewit_chain::{Failed, ResponseHead};
+use edgewit_upstream::{BodyError, Failure, SendError};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::reply::{Reply, Source};
+
+/// Why a request gets an answer of the host. Clients see the status and its name, never more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// The request is not one that every server reads alike; the reason is for the log.
+    BadRequest(&'static str),
+    /// The client stopped sending.
+    RequestTimeout,
+    /// The body is longer than the route allows.
+    ContentTooLarge,
+    /// An expectation other than `100-continue`.
+    ExpectationFailed,
+    /// No route.
+    NotFound,
+    /// No route for this method; those that there are.
+    MethodNotAllowed(HeaderValue),
+    /// A filter failed, and its `on-error` rejects.
+    FilterFailed,
+    /// A filter cut the body of the request.
+    FilterCut,
+    /// The upstream gave no acceptable response.
+    BadGateway,
+    /// The upstream gave no response in time.
+    GatewayTimeout,
+    /// The upstream has no endpoint.
+    Unavailable,
+    /// A filter wanted more of a response than it may have.
+    ResponseTooLarge,
+}
+
+impl Problem {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Problem::BadRequest(_) | Problem::FilterCut => StatusCode::BAD_REQUEST,
+            Problem::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Problem::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Problem::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            Problem::NotFound => StatusCode::NOT_FOUND,
+            Problem::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::BadGateway | Problem::ResponseTooLarge => StatusCode::BAD_GATEWAY,
+            Problem::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Problem::Unavailable | Problem::FilterFailed => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// A word of a closed set, for metrics and the access log.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Problem::BadRequest(_) => "bad-request",
+            Problem::RequestTimeout => "request-timeout",
+            Problem::ContentTooLarge => "request-too-large",
+            Problem::ExpectationFailed => "expectation",
+            Problem::NotFound => "no-route",
+            Problem::MethodNotAllowed(_) => "no-method",
+            Problem::FilterFailed => "filter-failed",
+            Problem::FilterCut => "filter-cut",
+            Problem::BadGateway => "upstream",
+            Problem::GatewayTimeout => "upstream-timeout",
+            Problem::Unavailable => "upstream-unavailable",
+            Problem::ResponseTooLarge => "response-too-large",
+        }
+    }
+
+    /// Whether the connection cannot be trusted to be in step any more, or holds a body that nobody wants.
+    fn closes(&self) -> bool {
+        matches!(
+            self,
+            Problem::BadRequest(_)
+                | Problem::RequestTimeout
+                | Problem::ContentTooLarge
+                | Problem::FilterCut
+        )
+    }
+
+    /// The answer: RFC 9457 with nothing but the status, its name and the request's id.
+    pub(crate) fn into_reply(self, request_id: &str) -> Reply {
+        let status = self.status();
+        let title = status.canonical_reason().unwrap_or("Error");
+        let body = format!(
+            "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{},\"instance\":\"{request_id}\"}}\n",
+            status.as_u16()
+        );
+        let mut fields = HeaderMap::with_capacity(8);
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let (error, close) = (Some(self.word()), self.closes());
+        if let Problem::MethodNotAllowed(allow) = self {
+            fields.insert(header::ALLOW, allow);
+        }
+        let head = ResponseHead { status, fields };
+        Reply { head, source: Source::Full(body.into()), error, close, trailers: None }
+    }
+}
+
+impl From<Failed> for Problem {
+    fn from(_: Failed) -> Self {
+        Problem::FilterFailed // which one and why is in the log
+    }
+}
+
+impl From<&SendError> for Problem {
+    fn from(error: &SendError) -> Self {
+        match error.kind {
+            _ if error.is_timeout() => Problem::GatewayTimeout,
+            Failure::Unavailable => Problem::Unavailable,
+            _ => Problem::BadGateway,
+        }
+    }
+}
+
+impl From<BodyError> for Problem {
+    /// A response that broke off before anything of it was sent.
+    fn from(_: BodyError) -> Self {
+        Problem::BadGateway
+    }
+}

@@ -1,0 +1,249 @@
+//! A response on its way to the client.
+
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use edgewit_chain::{Answer, Direction, ResponseHead, Run, SummaryEnding};
+use edgewit_upstream::{BodyError, InBody};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::{
+    finish::Finish,
+    guard::X_REQUEST_ID,
+    http::StreamWatch,
+    piped::{Halt, Piped},
+    problem::Problem,
+};
+
+/// A response, before it is sent.
+pub(crate) struct Reply {
+    pub(crate) head: ResponseHead,
+    pub(crate) source: Source,
+    /// What went wrong, in a word.
+    pub(crate) error: Option<&'static str>,
+    /// Whether the connection ends with it.
+    pub(crate) close: bool,
+    /// Names of trailers that the upstream announced.
+    pub(crate) trailers: Option<HeaderValue>,
+}
+
+/// Where a response's body comes from.
+pub(crate) enum Source {
+    Empty,
+    Full(Bytes),
+    Upstream(Box<InBody>),
+}
+
+/// The body of a response, with all that must last until its end.
+pub(crate) struct ReplyBody {
+    piped: Piped<Source>,
+    /// A filter cut the body before anything of it was sent.
+    cut: bool,
+    watch: Option<Rc<StreamWatch>>,
+    finish: Finish,
+}
+
+/// A response was cut. hyper closes the connection, or resets the stream, without an end of the message.
+#[derive(Debug, thiserror::Error)]
+#[error("the response was cut")]
+pub(crate) struct Cut;
+
+impl Reply {
+    /// An answer of a filter.
+    pub(crate) fn answer(answer: Answer) -> Self {
+        let body = answer.body.clone();
+        Self::full(answer.into_head(), body)
+    }
+
+    /// A response with a whole body.
+    pub(crate) fn full(head: ResponseHead, body: Bytes) -> Self {
+        Self { head, source: Source::Full(body), error: None, close: false, trailers: None }
+    }
+
+    /// Makes the response: framing, fields of the host, and the body through the filters that want it.
+    pub(crate) async fn send(
+        mut self,
+        run: Option<&Rc<RefCell<Run>>>,
+        watch: Option<Rc<StreamWatch>>,
+        mut finish: Finish,
+    ) -> Response<ReplyBody> {
+        let bodiless = is_bodiless(finish.method(), self.head.status);
+        if bodiless {
+            self.keep_length_only(finish.method());
+        }
+        let source = std::mem::replace(&mut self.source, Source::Empty);
+        let mut piped = Piped::new(source, run.filter(|_| !bodiless), Direction::Response);
+        let mut cut = false;
+        match piped.release().await {
+            Ok(()) => {}
+            Err(Halt::Cut) => cut = true,
+            Err(halt) => {
+                self = replaced(halt, finish.request_id());
+                let source = std::mem::replace(&mut self.source, Source::Empty);
+                piped = Piped::new(source, None, Direction::Response);
+            }
+        }
+        if piped.is_piped() || !matches!(piped.size_hint().exact(), None | Some(0)) {
+            // The length is what the body says it is; hyper writes it.
+            self.head.fields.remove(header::CONTENT_LENGTH);
+        }
+        self.add_fields(bodiless, &finish);
+        finish.answered(self.head.status, self.error);
+        let body = ReplyBody { piped, cut, watch, finish };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.head.status;
+        *response.headers_mut() = self.head.fields;
+        response
+    }
+
+    /// A response to HEAD, 204 and 304 have no body, whatever filter or upstream say (RFC 9110 6.4.1).
+    fn keep_length_only(&mut self, method: &Method) {
+        let source = std::mem::replace(&mut self.source, Source::Empty);
+        if let (Source::Full(body), &Method::HEAD) = (source, method) {
+            self.head.fields.insert(header::CONTENT_LENGTH, body.len().into());
+        }
+        if method != Method::HEAD {
+            self.head.fields.remove(header::CONTENT_LENGTH);
+        }
+    }
+
+    fn add_fields(&mut self, bodiless: bool, finish: &Finish) {
+        let fields = &mut self.head.fields;
+        if let Ok(id) = HeaderValue::from_str(finish.request_id()) {
+            fields.insert(X_REQUEST_ID, id);
+        }
+        if finish.version() == Version::HTTP_2 {
+            return;
+        }
+        if self.close || finish.is_last() {
+            fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        // Over HTTP/1.1 trailers must be announced; over HTTP/2 they need not be.
+        if let Some(names) = self.trailers.take().filter(|_| !bodiless) {
+            fields.insert(header::TRAILER, names);
+        }
+    }
+}
+
+fn is_bodiless(method: &Method, status: StatusCode) -> bool {
+    method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// What is sent when a filter halts the body before anything of it was sent.
+fn replaced(halt: Halt<BodyError>, request_id: &str) -> Reply {
+    let problem = match halt {
+        Halt::Answer(answer) => return Reply::answer(*answer),
+        Halt::Broken(error) => error.into(),
+        Halt::Failed(failed) => failed.into(),
+        Halt::TooLarge | Halt::Cut => Problem::ResponseTooLarge,
+    };
+    problem.into_reply(request_id)
+}
+
+impl Body for Source {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match this {
+            Source::Upstream(body) => return Pin::new(&mut **body).poll_frame(cx),
+            Source::Empty => Poll::Ready(None),
+            Source::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *this = Source::Empty;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Source::Upstream(body) => body.is_end_stream(),
+            Source::Empty => true,
+            Source::Full(bytes) => bytes.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Source::Upstream(body) => body.size_hint(),
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = self.get_mut();
+        if let Some(watch) = &this.watch {
+            watch.asked();
+        }
+        if std::mem::take(&mut this.cut) {
+            this.finish.cut(SummaryEnding::HostCut);
+            return Poll::Ready(Some(Err(Cut)));
+        }
+        let Poll::Ready(next) = this.piped.poll_next(cx) else { return Poll::Pending };
+        Poll::Ready(match next {
+            Some(Ok(frame)) => {
+                this.handed(&frame);
+                Some(Ok(frame))
+            }
+            Some(Err(halt)) => {
+                this.finish.cut(match halt {
+                    Halt::Broken(BodyError::Upstream(_)) => SummaryEnding::UpstreamCut,
+                    Halt::Broken(BodyError::Client(_)) => SummaryEnding::ClientGone,
+                    _ => SummaryEnding::HostCut,
+                });
+                Some(Err(Cut))
+            }
+            None => {
+                this.finish.complete();
+                None
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !self.cut && self.piped.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.cut { SizeHint::default() } else { self.piped.size_hint() }
+    }
+}
+
+impl ReplyBody {
+    fn handed(&mut self, frame: &Frame<Bytes>) {
+        self.finish.sent(frame.data_ref().map_or(0, Bytes::len));
+        if self.piped.is_end_stream() {
+            self.finish.complete(); // nobody may ask again
+        } else if let Some(watch) = &self.watch {
+            watch.handed();
+        }
+    }
+}
+
+/// The fields of a response that says only what it is.
+pub(crate) fn plain_text() -> HeaderMap {
+    let mut fields = HeaderMap::with_capacity(4);
+    let value = HeaderValue::from_static("text/plain; charset=utf-8");
+    fields.insert(header::CONTENT_TYPE, value);
+    fields
+}

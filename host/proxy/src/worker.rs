@@ -1,0 +1,160 @@
+//! A thread that serves connections from their begin to their end.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::TcpListener as StdListener,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use edgewit_upstream::Pools;
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
+    task::{LocalSet, spawn_local},
+};
+
+use crate::{
+    afterwards::Afterwards,
+    listen::{ListenerId, LiveListener, accept_all},
+    proxy::Shared,
+};
+
+/// A thread with an event loop of its own. A connection stays on the thread that accepted it, with its requests, its
+/// filters' instances and its upstream connections, so nothing on the way of a request is locked or sent.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    commands: Option<UnboundedSender<Command>>,
+    unfinished: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// Accept connections.
+    Accept(Arc<LiveListener>, StdListener),
+    /// Accept no more from this listener, finish what runs on its connections.
+    Close(ListenerId),
+    /// The same for all listeners.
+    Drain,
+}
+
+/// What the tasks of one worker share.
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pools: Pools,
+    pub(crate) afterwards: Rc<Afterwards>,
+}
+
+/// A listener on this worker. Dropping the sender stops it.
+struct Accepting {
+    stop: watch::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Worker {
+    pub(crate) fn start(index: usize, shared: Arc<Shared>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (commands, receiver) = unbounded_channel();
+        let unfinished = Arc::new(AtomicUsize::new(0));
+        let of_thread = Arc::clone(&unfinished);
+        let run = move || run(index, shared, &runtime, receiver, &of_thread);
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;
+        Ok(Self { commands: Some(commands), unfinished, thread: Some(thread) })
+    }
+
+    pub(crate) fn send(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            self.unfinished.fetch_add(1, Ordering::AcqRel);
+            let _ = commands.send(command);
+        }
+    }
+
+    /// Commands that are not carried out to their end.
+    pub(crate) fn busy(&self) -> usize {
+        self.unfinished.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    runtime: &Runtime,
+    commands: UnboundedReceiver<Command>,
+    unfinished: &AtomicUsize,
+) {
+    edgewit_telemetry::enter_worker(index);
+    let afterwards = Rc::new(Afterwards::default());
+    let context =
+        Rc::new(Context { shared, pools: Pools::new(), afterwards: Rc::clone(&afterwards) });
+    let local = LocalSet::new();
+    local.block_on(runtime, obey(&context, commands, unfinished));
+    drop(context);
+    let _guard = runtime.enter();
+    drop(local); // cuts what still runs
+    afterwards.finish();
+}
+
+async fn obey(
+    context: &Rc<Context>,
+    mut commands: UnboundedReceiver<Command>,
+    unfinished: &AtomicUsize,
+) {
+    let after = Rc::clone(&context.afterwards);
+    spawn_local(async move { after.work().await });
+    let mut listeners: HashMap<ListenerId, Accepting> = HashMap::new();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Accept(listener, socket) => {
+                let id = listener.id;
+                match TcpListener::from_std(socket) {
+                    Ok(socket) => drop(listeners.insert(id, accept(context, listener, socket))),
+                    Err(error) => {
+                        tracing::error!(address = %listener.address, %error, "could not accept");
+                    }
+                }
+            }
+            Command::Close(id) => stop(listeners.remove(&id)).await,
+            Command::Drain => stop(listeners.drain().map(|(_, accepting)| accepting)).await,
+        }
+        unfinished.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn accept(context: &Rc<Context>, listener: Arc<LiveListener>, socket: TcpListener) -> Accepting {
+    let (stop, stopped) = watch::channel(());
+    let task = spawn_local(accept_all(listener, socket, stopped, Rc::clone(context)));
+    Accepting { stop, task }
+}
+
+/// Stops listeners and waits until they have taken what the kernel had accepted.
+async fn stop(listeners: impl IntoIterator<Item = Accepting>) {
+    let stopped: Vec<_> = listeners
+        .into_iter()
+        .map(|Accepting { stop, task }| {
+            drop(stop);
+            task
+        })
+        .collect();
+    for task in stopped {
+        let _ = task.await;
+    }
+}

@@ -1,0 +1,161 @@
+//! The metrics that the host writes: names, helps, kinds and buckets. Names are interfaces.
+
+/// A metric with all its series.
+#[derive(Debug)]
+pub struct Family {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Info,
+    Histogram(Buckets),
+}
+
+/// Buckets of a histogram whose values are whole numbers of a small unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Buckets {
+    /// Upper bounds in the small unit, ascending.
+    pub(crate) bounds: &'static [u64],
+    /// Small units in one exported unit.
+    pub(crate) scale: f64,
+}
+
+/// Buckets of durations in seconds, as OpenTelemetry's HTTP conventions have them.
+pub(crate) const SECONDS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+const MS: u64 = 1_000_000;
+const US: u64 = 1_000;
+
+/// The same in nanoseconds.
+const REQUEST_NANOS: [u64; 14] = [
+    5 * MS,
+    10 * MS,
+    25 * MS,
+    50 * MS,
+    75 * MS,
+    100 * MS,
+    250 * MS,
+    500 * MS,
+    750 * MS,
+    1_000 * MS,
+    2_500 * MS,
+    5_000 * MS,
+    7_500 * MS,
+    10_000 * MS,
+];
+/// A reused instance answers in less than one microsecond, a phase may take 50 ms.
+const FILTER_NANOS: [u64; 13] = [
+    5 * US,
+    10 * US,
+    25 * US,
+    50 * US,
+    100 * US,
+    250 * US,
+    500 * US,
+    MS,
+    5 * MS,
+    10 * MS,
+    25 * MS,
+    50 * MS,
+    100 * MS,
+];
+/// A filter in Rust needs some thousands for a request, an interpreter's start some millions.
+const FUEL: [u64; 11] = [
+    1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000,
+    20_000_000,
+];
+/// Powers of eight.
+const BYTES: [u64; 8] = [64, 512, 4 << 10, 32 << 10, 256 << 10, 2 << 20, 16 << 20, 128 << 20];
+
+const REQUEST_SECONDS: Kind =
+    Kind::Histogram(Buckets { bounds: &REQUEST_NANOS, scale: 1_000_000_000.0 });
+const BODY_BYTES: Kind = Kind::Histogram(Buckets { bounds: &BYTES, scale: 1.0 });
+
+macro_rules! families {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:expr, $help:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub static $name: Family = Family { name: $text, help: $help, kind: $kind };
+        )*
+
+        /// All of them, in the order of the exposition.
+        pub(crate) static ALL: &[&Family] = &[$(&$name),*];
+    };
+}
+
+families! {
+    /// From the end of a request's head to the end of its response. Observed in nanoseconds.
+    SERVER_REQUEST_DURATION = "http_server_request_duration_seconds", REQUEST_SECONDS,
+        "From the end of the request head to the end of the response";
+    /// Requests that are being answered.
+    SERVER_ACTIVE_REQUESTS = "http_server_active_requests", Kind::Gauge,
+        "Requests that are being answered";
+    /// Bytes of request bodies that were read.
+    SERVER_REQUEST_BODY = "http_server_request_body_size_bytes", BODY_BYTES,
+        "Bytes of request bodies that were read";
+    /// Bytes of response bodies that were sent.
+    SERVER_RESPONSE_BODY = "http_server_response_body_size_bytes", BODY_BYTES,
+        "Bytes of response bodies that were sent";
+    /// From the begin of an attempt to the head of its response, or its failure. Observed in nanoseconds.
+    CLIENT_REQUEST_DURATION = "http_client_request_duration_seconds", REQUEST_SECONDS,
+        "From the begin of an attempt at an upstream to the response head or the failure";
+    /// Calls of filters. Observed in nanoseconds.
+    FILTER_DURATION = "edgewit_filter_duration_seconds",
+        Kind::Histogram(Buckets { bounds: &FILTER_NANOS, scale: 1_000_000_000.0 }),
+        "Time of one call of a filter";
+    /// Fuel of one call.
+    FILTER_FUEL = "edgewit_filter_fuel", Kind::Histogram(Buckets { bounds: &FUEL, scale: 1.0 }),
+        "Fuel of one call of a filter";
+    /// The largest memory that any instance had.
+    FILTER_MEMORY_PEAK = "edgewit_filter_memory_peak_bytes", Kind::Gauge,
+        "Largest linear memory of any instance so far";
+    /// Filters that were stopped.
+    FILTER_STOPS = "edgewit_filter_stops", Kind::Counter,
+        "Calls of filters that were stopped, by reason";
+    /// Plugins that serve.
+    PLUGIN_INFO = "edgewit_plugin", Kind::Info, "Plugins that serve";
+    /// Attempts to replace a plugin.
+    PLUGIN_SWAPS = "edgewit_plugin_swaps", Kind::Counter, "Attempts to replace a plugin, by result";
+    /// Instances of plugins.
+    INSTANCES = "edgewit_instances", Kind::Gauge, "Instances of plugins, by state";
+    /// Did the last reload succeed?
+    CONFIG_LAST_RELOAD_SUCCESSFUL = "edgewit_config_last_reload_successful", Kind::Gauge,
+        "1 if the last reload of the configuration succeeded, else 0";
+    /// Which configuration serves.
+    CONFIG_GENERATION = "edgewit_config_generation", Kind::Gauge,
+        "Generation of the configuration that serves";
+    /// Further attempts at upstreams.
+    RETRIES = "edgewit_retries", Kind::Counter,
+        "Further attempts at upstreams, by result and by the reason of the attempt before";
+    /// Retries that were not made because of the budget.
+    RETRY_BUDGET_EXHAUSTED = "edgewit_retry_budget_exhausted", Kind::Counter,
+        "Retries that were not made because the budget of the upstream was used up";
+    /// Lines of the access log that were lost.
+    ACCESS_LOG_DROPPED = "edgewit_access_log_dropped", Kind::Counter,
+        "Lines of the access log that were dropped because the target was too slow";
+    /// The running program.
+    BUILD_INFO = "edgewit_build", Kind::Info, "The running program";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_ascend_and_both_scales_of_seconds_agree() {
+        for family in ALL {
+            if let Kind::Histogram(buckets) = family.kind {
+                assert!(buckets.bounds.is_sorted(), "{}", family.name);
+            }
+        }
+        for (nanos, seconds) in REQUEST_NANOS.iter().zip(SECONDS) {
+            assert_eq!(*nanos as f64 / 1e9, seconds);
+        }
+    }
+}

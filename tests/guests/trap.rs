@@ -1,0 +1,7 @@
+//! Panics in the configured phase.
+
+edgewit_guests::in_phase!(Trap: trap);
+
+fn trap() {
+    panic!("the guest wants it so");
+}

@@ -1,0 +1,3 @@
+//! The second version of a filter that is swapped.
+
+edgewit_guests::version!("2");

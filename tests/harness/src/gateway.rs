@@ -1,0 +1,189 @@
+//! The running program.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::Path,
+    process::{Command, ExitStatus, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    Ask, Certs, Connection, Lines, Metrics, Protocol, Raw, Reply, Setup, artifact, block_on, get,
+    program::{self, Guard},
+    until,
+};
+
+/// The program in a process of its own, on free ports. Dropping it kills the process.
+pub struct Gateway {
+    child: Guard,
+    setup: Setup,
+    /// The host's log.
+    pub log: Lines,
+    /// The access log.
+    pub access: Lines,
+    listeners: BTreeMap<String, SocketAddr>,
+    admin: SocketAddr,
+}
+
+impl Gateway {
+    pub(crate) fn start(setup: Setup, arguments: &[String]) -> Self {
+        let mut command = Command::new(program::path());
+        command.args(["run", "--output", "json"]).args(arguments).current_dir(setup.path());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = Guard(child.expect("the program can be started"));
+        let access = Lines::read(child.0.stdout.take().expect("it is piped"));
+        let log = Lines::read(child.0.stderr.take().expect("it is piped"));
+        let ready = until("the gateway to be ready", || {
+            if let Some(status) = child.0.try_wait().expect("a child can be waited for") {
+                panic!("the gateway ended with {status}:\n{}", log.all().join("\n"));
+            }
+            access.with(&[r#""event":"ready""#]).into_iter().next()
+        });
+        let ready: serde_json::Value = serde_json::from_str(&ready).expect("it is JSON");
+        let listeners = ready["listeners"].as_object().expect("they are an object").iter();
+        let listeners = listeners.map(|(name, url)| (name.clone(), address(url))).collect();
+        let admin = address(&ready["admin"]);
+        Self { child, setup, log, access, listeners, admin }
+    }
+
+    /// The folder it runs in.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        *self.listeners.values().next().expect("there is a listener")
+    }
+
+    /// Where clients connect to a listener.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        self.listeners[name]
+    }
+
+    /// Where administration listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Asks over HTTP/1.1, on a connection of its own.
+    #[track_caller]
+    pub fn send(&self, ask: Ask) -> Reply {
+        self.connect().send(ask)
+    }
+
+    /// Asks for a path.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Reply {
+        self.send(get(path))
+    }
+
+    /// A connection that speaks HTTP/1.1.
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.address(), Protocol::H1)
+    }
+
+    /// A connection that speaks another protocol.
+    pub fn connect_by(&self, protocol: Protocol) -> Connection {
+        Connection::open(self.address(), protocol)
+    }
+
+    /// A TLS connection to a listener.
+    pub fn connect_tls(&self, listener: &str, certs: &Certs, protocol: Protocol) -> Connection {
+        block_on(Connection::open_tls(self.listener(listener), certs, protocol))
+            .expect("a TLS connection can be opened")
+    }
+
+    /// A connection on which the test writes every byte.
+    pub fn raw(&self) -> Raw {
+        Raw::connect(self.address())
+    }
+
+    /// Asks the administration.
+    #[track_caller]
+    pub fn ask_admin(&self, path: &str) -> Reply {
+        Connection::open(self.admin, Protocol::H1).send(get(path))
+    }
+
+    /// A page of the administration, as JSON.
+    #[track_caller]
+    pub fn admin_json(&self, path: &str) -> serde_json::Value {
+        self.ask_admin(path).json()
+    }
+
+    /// All metrics.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.ask_admin("/metrics").text())
+    }
+
+    /// Number of the configuration that serves.
+    pub fn generation(&self) -> u64 {
+        self.admin_json("/v1/status")["generation"].as_u64().expect("a generation is a number")
+    }
+
+    /// Puts a guest into the plugin folder, by rename, as careful tools do.
+    pub fn put_guest(&self, name: &str, plugin: &str) {
+        self.put(&fs::read(artifact::guest(name)).expect("a guest can be read"), plugin);
+    }
+
+    /// Puts a component into the plugin folder, by rename.
+    pub fn put(&self, component: &[u8], plugin: &str) {
+        let file = self.setup.plugin(plugin);
+        let aside = file.with_extension("aside");
+        fs::write(&aside, component).expect("a file can be written");
+        fs::rename(aside, file).expect("a file can be renamed");
+    }
+
+    /// Writes another configuration, with the same servers and listeners.
+    pub fn write(&self, body: &str) {
+        fs::write(self.setup.config(), self.setup.toml(body)).expect("a file can be written");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child.0);
+        kill_process(pid, signal).expect("the process is ours");
+    }
+
+    /// Reloads, and waits for the generation that comes of it.
+    pub fn reload(&self) -> u64 {
+        let before = self.generation();
+        self.signal(Signal::HUP);
+        until("a new generation", || Some(self.generation()).filter(|now| *now > before))
+    }
+
+    /// Waits for the process to end.
+    pub fn wait(&mut self) -> ExitStatus {
+        until("the process to end", || self.child.0.try_wait().expect("a child can be waited for"))
+    }
+
+    /// Has the process ended?
+    pub fn has_ended(&mut self) -> bool {
+        self.child.0.try_wait().expect("a child can be waited for").is_some()
+    }
+
+    /// Bytes of memory that the process has.
+    pub fn memory(&self) -> u64 {
+        let statm = fs::read_to_string(self.proc().join("statm")).expect("the process lives");
+        let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+        pages.unwrap_or(0_u64) * 4_096
+    }
+
+    /// Open files of the process.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(self.proc().join("fd")).expect("the process lives").count()
+    }
+
+    fn proc(&self) -> std::path::PathBuf {
+        Path::new("/proc").join(self.child.0.id().to_string())
+    }
+}
+
+fn address(url: &serde_json::Value) -> SocketAddr {
+    let url = url.as_str().expect("a URL is text");
+    let host = url.split("//").nth(1).expect("a URL has a host");
+    host.parse().expect("the host is an address")
+}

@@ -1,0 +1,63 @@
+//! The gateway over real sockets, with real components.
+//!
+//! Each module is one promise. A test starts the gateway of its own folder on free ports, so that tests do not meet.
+
+/// The files of `tests/guests`. One that no test names is dead code, and does not compile.
+#[deny(dead_code)]
+mod guest {
+    include!(concat!(env!("OUT_DIR"), "/guests.rs"));
+}
+
+mod common;
+
+mod phases;
+
+mod order;
+
+mod bodies;
+
+mod retry;
+
+mod stops;
+
+mod limits;
+
+mod floods;
+
+mod edits;
+
+mod sandbox;
+
+mod grants;
+
+mod configure;
+
+mod isolation;
+
+mod capabilities;
+
+mod protocols;
+
+mod observe;
+
+mod admin;
+
+mod swap;
+
+mod swaps;
+
+mod reload;
+
+mod drain;
+
+mod compile;
+
+mod house;
+
+mod maintained;
+
+mod jwt;
+
+mod commands;
+
+mod stranger;
