@@ -3,17 +3,15 @@
 //! A key's type decides its algorithm: a secret is for HS256, an RSA key for RS256, a key on P-256 for ES256. What a token
 //! calls its algorithm is compared with that and never chooses how a key is used (RFC 8725 3.1).
 
-use crate::rsa;
 use crate::token::decoded;
 use hmac::{Hmac, Mac};
-use p256::ecdsa::signature::Verifier;
-use p256::ecdsa::{Signature, VerifyingKey};
-use pkcs1::RsaPublicKey;
-use pkcs1::der::Decode;
+use p256::ecdsa;
+use rsa::pkcs1::der::{Decode, Document};
+use rsa::pkcs8::SubjectPublicKeyInfoRef;
+use rsa::signature::Verifier;
+use rsa::{BigUint, RsaPublicKey, pkcs1, pkcs1v15};
 use serde::Deserialize;
 use sha2::Sha256;
-use spki::der::Document;
-use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 
 /// The keys, with at most one that fits a token.
 #[derive(Debug)]
@@ -29,8 +27,8 @@ pub(crate) struct Key {
 #[derive(Debug)]
 enum Material {
     Hs256(Hmac<Sha256>),
-    Rs256(Box<rsa::PublicKey>),
-    Es256(Box<VerifyingKey>),
+    Rs256(Box<pkcs1v15::VerifyingKey<Sha256>>),
+    Es256(Box<ecdsa::VerifyingKey>),
 }
 
 /// A key as the operator writes it.
@@ -113,9 +111,12 @@ impl Key {
             Material::Hs256(mac) => {
                 mac.clone().chain_update(message).verify_slice(signature).is_ok()
             }
-            Material::Rs256(key) => key.verifies(message, signature),
+            // As long as the modulus and below it (RFC 8017 8.2.2). The advisory RUSTSEC-2023-0071 against `rsa` is about
+            // the timing of private keys; here are public ones only, and no secret that time could tell.
+            Material::Rs256(key) => pkcs1v15::Signature::try_from(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             // Two numbers of 32 bytes (RFC 7518 3.4), neither zero; DER is something else.
-            Material::Es256(key) => Signature::from_slice(signature)
+            Material::Es256(key) => ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
         }
     }
@@ -170,18 +171,16 @@ fn from_pem(pem: &str) -> Result<Material, String> {
     }
     let info: SubjectPublicKeyInfoRef<'_> =
         document.decode_msg().map_err(|_| "`pem` holds no public key")?;
-    if info.algorithm.oid == RSA_ENCRYPTION {
-        let key =
-            info.subject_public_key.as_bytes().and_then(|der| RsaPublicKey::from_der(der).ok());
+    if info.algorithm.oid == pkcs1::ALGORITHM_OID {
+        let der = info.subject_public_key.as_bytes();
+        let key = der.and_then(|der| pkcs1::RsaPublicKey::from_der(der).ok());
         let key = key.ok_or("`pem` holds a damaged RSA key")?;
         return from_rsa(key.modulus.as_bytes(), key.public_exponent.as_bytes());
     }
-    let key = VerifyingKey::try_from(info)
+    let key = ecdsa::VerifyingKey::try_from(info)
         .map_err(|_| "`pem` holds a key that is neither RSA nor on the curve P-256")?;
     Ok(Material::Es256(Box::new(key)))
 }
-
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 fn from_secret(secret: &[u8]) -> Result<Material, String> {
     if secret.len() < 32 {
@@ -196,8 +195,21 @@ fn from_secret(secret: &[u8]) -> Result<Material, String> {
     Ok(Material::Hs256(mac))
 }
 
+/// From big-endian numbers.
 fn from_rsa(modulus: &[u8], exponent: &[u8]) -> Result<Material, String> {
-    Ok(Material::Rs256(Box::new(rsa::PublicKey::new(modulus, exponent)?)))
+    let (modulus, exponent) = (BigUint::from_bytes_be(modulus), BigUint::from_bytes_be(exponent));
+    let bits = modulus.bits();
+    // RFC 7518 3.3 sets the least; the most is that of `RsaPublicKey::new`.
+    if !(2_048..=RsaPublicKey::MAX_SIZE).contains(&bits) {
+        return Err(format!("the RSA key has {bits} bits; 2048 to 4096 are allowed"));
+    }
+    // Up to here every exponent costs the same fuel.
+    if exponent.bits() > 32 {
+        return Err("the RSA key's exponent is not below 2^32".into());
+    }
+    let key = RsaPublicKey::new(modulus, exponent)
+        .map_err(|error| format!("the RSA key cannot be used: {error}"))?;
+    Ok(Material::Rs256(Box::new(pkcs1v15::VerifyingKey::new(key))))
 }
 
 /// The keys of a set that are for signatures and that can be used here (RFC 7517 5 wants the others ignored).
@@ -235,7 +247,7 @@ fn from_jwk(jwk: &serde_json::Value) -> Result<Key, String> {
         (Some("RSA"), _) => from_rsa(&number("n")?, &number("e")?)?,
         (Some("EC"), Some("P-256")) => {
             let point = [vec![4], number("x")?, number("y")?].concat();
-            let key = VerifyingKey::from_sec1_bytes(&point)
+            let key = ecdsa::VerifyingKey::from_sec1_bytes(&point)
                 .map_err(|_| "the JWK's `x` and `y` are no point of P-256")?;
             Material::Es256(Box::new(key))
         }

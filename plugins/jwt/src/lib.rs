@@ -10,8 +10,6 @@ mod json;
 
 mod key;
 
-mod rsa;
-
 mod token;
 
 use claims::{Forward, Rules};

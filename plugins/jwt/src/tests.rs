@@ -537,6 +537,40 @@ fn a_wrong_configuration_is_refused_with_its_place() {
 }
 
 #[test]
+fn rsa_keys_have_2048_to_4096_bits_and_a_fit_exponent() {
+    let f4 = &[1, 0, 1][..];
+    let odd = |bytes: usize, first: u8| {
+        let mut modulus = vec![0xff; bytes];
+        modulus[0] = first;
+        modulus
+    };
+    let even = [&odd(255, 0xff)[..], &[0xfe]].concat();
+    let padded = [&[0, 0][..], &odd(256, 0x80)].concat();
+    let table = [
+        (odd(256, 0x80), f4, None),
+        (odd(512, 0xff), f4, None),
+        (padded, &[0, 1, 0, 1], None),
+        (odd(256, 0x80), &[3], None),
+        (odd(256, 0x80), &[0xff; 4], None),
+        (odd(256, 0x7f), f4, Some("the RSA key has 2047 bits; 2048 to 4096 are allowed")),
+        (odd(513, 0x01), f4, Some("the RSA key has 4097 bits; 2048 to 4096 are allowed")),
+        (Vec::new(), f4, Some("the RSA key has 0 bits; 2048 to 4096 are allowed")),
+        (even, f4, Some("the RSA key cannot be used: invalid modulus")),
+        (odd(256, 0x80), &[], Some("the RSA key cannot be used: invalid exponent")),
+        (odd(256, 0x80), &[1], Some("the RSA key cannot be used: public exponent too small")),
+        (odd(256, 0x80), &[1, 0, 0], Some("the RSA key cannot be used: invalid exponent")),
+        (odd(256, 0x80), &[1, 0, 0, 0, 1], Some("the RSA key's exponent is not below 2^32")),
+    ];
+    for (modulus, exponent, problem) in table {
+        let jwk = json!({ "kty": "RSA", "n": b64(&modulus), "e": b64(exponent) });
+        let config = json!({ "keys": [{ "jwk": jwk }] });
+        let refused = testing::configure(Jwt::configure, &config.to_string()).err();
+        let expected = problem.map(|problem| format!("`keys[0]`: {problem}"));
+        assert_eq!(refused, expected, "{} bytes, {exponent:?}", modulus.len());
+    }
+}
+
+#[test]
 fn the_schema_knows_every_key() {
     testing::assert_schema(Jwt::configure, include_str!("../schema.json"));
 }
