@@ -361,7 +361,7 @@ impl Run {
             plugin: link.filter.plugin(),
             version: link.filter.version(),
             duration: slot.duration,
-            fuel: link.filter.allowance().fuel - slot.left.fuel,
+            fuel: link.filter.allowance().fuel.saturating_sub(slot.left.fuel),
             outcome: slot.outcome,
         })
     }

@@ -47,6 +47,9 @@ pub(crate) struct LiveListener {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ListenerId(u64);
 
+/// The listeners of one worker that are new, with its clones of their sockets.
+pub(crate) type Share = Vec<(Arc<LiveListener>, TcpListener)>;
+
 /// What holds for connections from now on. A connection keeps the settings it began with.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -101,10 +104,7 @@ impl Plan {
     }
 
     /// For each worker the new listeners with its share of their sockets.
-    pub(crate) fn shares(
-        &self,
-        workers: usize,
-    ) -> Result<Vec<Vec<(Arc<LiveListener>, TcpListener)>>, ListenError> {
+    pub(crate) fn shares(&self, workers: usize) -> Result<Vec<Share>, ListenError> {
         let new = || {
             self.next.iter().filter_map(|(place, _)| match place {
                 Place::New(socket) => Some(socket),

@@ -30,6 +30,9 @@ struct Pipe {
     run: Rc<RefCell<Run>>,
 }
 
+/// A part of a body, or why there is none.
+pub(crate) type Part<E> = Result<Frame<Bytes>, Halt<E>>;
+
 /// Why a body went no further.
 #[derive(Debug)]
 pub(crate) enum Halt<E> {
@@ -109,10 +112,7 @@ impl<B: Body<Data = Bytes> + Unpin> Piped<B> {
     }
 
     /// The next part.
-    pub(crate) fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Halt<B::Error>>>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part<B::Error>>> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));

@@ -156,7 +156,7 @@ impl Body for Source {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         match this {
-            Source::Upstream(body) => return Pin::new(&mut **body).poll_frame(cx),
+            Source::Upstream(body) => Pin::new(&mut **body).poll_frame(cx),
             Source::Empty => Poll::Ready(None),
             Source::Full(bytes) => {
                 let bytes = std::mem::take(bytes);

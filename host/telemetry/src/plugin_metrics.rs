@@ -44,6 +44,9 @@ struct Series {
     value: Value,
 }
 
+/// The series of one name, by the plugin that wrote them.
+type Written = Vec<(PluginName, Arc<Series>)>;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Kind {
     Counter,
@@ -98,8 +101,7 @@ impl PluginMetrics {
     pub(crate) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let plugins = self.alive();
         encode_dropped(&plugins, encoder)?;
-        let mut families: BTreeMap<(Box<str>, Kind), Vec<(PluginName, Arc<Series>)>> =
-            BTreeMap::new();
+        let mut families: BTreeMap<(Box<str>, Kind), Written> = BTreeMap::new();
         for plugin in &plugins {
             let table = plugin.table.read().unwrap_or_else(PoisonError::into_inner);
             for series in table.series.values() {

@@ -22,10 +22,13 @@ use crate::{
 pub struct RequestSeries {
     metrics: Arc<Metrics>,
     labels: Vec<(&'static str, String)>,
-    seen: Box<[Mutex<Vec<(Answered, Histogram)>>]>,
+    seen: Box<[Mutex<Seen>]>,
     request_body: Histogram,
     response_body: Histogram,
 }
+
+/// Combinations that one worker has met.
+type Seen = Vec<(Answered, Histogram)>;
 
 /// What tells the requests of a route apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

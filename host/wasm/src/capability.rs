@@ -36,44 +36,18 @@ pub(crate) struct Capability {
     link: fn(&mut Linker<State>) -> wasmtime::Result<()>,
 }
 
-/// All capabilities.
-pub(crate) const TABLE: &[Capability] = &[
-    Capability {
-        name: "log",
-        is_granted: |g| g.log,
-        link: |l| filter::log::add_to_linker::<_, HasSelf<_>>(l, |s| s),
-    },
-    Capability {
-        name: "metrics",
-        is_granted: |g| g.metrics,
-        link: |l| filter::metrics::add_to_linker::<_, HasSelf<_>>(l, |s| s),
-    },
-    Capability {
-        name: "clock",
-        is_granted: |g| g.clock,
-        link: |l| filter::clock::add_to_linker::<_, HasSelf<_>>(l, |s| s),
-    },
-    Capability {
-        name: "random",
-        is_granted: |g| g.random,
-        link: |l| filter::random::add_to_linker::<_, HasSelf<_>>(l, |s| s),
-    },
-    Capability {
-        name: "exchange",
-        is_granted: |g| g.exchange,
-        link: |l| filter::exchange::add_to_linker::<_, HasSelf<_>>(l, |s| s),
-    },
-    Capability {
-        name: "kv",
-        is_granted: |g| g.kv,
-        link: |l| filter::kv::add_to_linker::<_, HasSelf<_>>(l, |s| s),
-    },
-    Capability {
-        name: "rate",
-        is_granted: |g| g.rate,
-        link: |l| filter::rate::add_to_linker::<_, HasSelf<_>>(l, |s| s),
-    },
-];
+macro_rules! capabilities {
+    ($($name:ident)*) => {
+        /// All capabilities.
+        pub(crate) const TABLE: &[Capability] = &[$(Capability {
+            name: stringify!($name),
+            is_granted: |grants| grants.$name,
+            link: |linker| filter::$name::add_to_linker::<_, HasSelf<_>>(linker, |state| state),
+        }),*];
+    };
+}
+
+capabilities! { log metrics clock random exchange kv rate }
 
 /// Links every capability. Whether a component may have it was decided before: an import without a grant is refused at
 /// load.

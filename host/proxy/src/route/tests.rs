@@ -209,7 +209,6 @@ fn the_table_finds_what_a_plain_search_finds() {
                 path.push_str(segments[random(segments.len())]);
             }
             path.push_str(["", "/", "/{*rest}"][random(3)]);
-            let path = path.replace("{p}/", "{p}/").to_owned();
             let methods = ["", "GET ", "PUT "][random(3)];
             texts.push(format!("{methods}{}{path}", ["", "h.t", "*.t"][random(3)]));
         }

@@ -18,20 +18,14 @@ use http_body_util::{BodyExt, Empty};
 use tokio::{io::AsyncWriteExt, sync::watch};
 
 use crate::support::{
-    Backend, Connection, Gateway, Native, Seen, forward_to, http2, listener, name, read_head,
-    respond, route, snapshot, talk, until, upstream, within,
+    Backend, Connection, Gateway, Native, Ready, Seen, forward_to, http2, listener, name,
+    read_head, respond, route, snapshot, talk, until, upstream, within,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const CLOSE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
-fn answering(
-    text: &str,
-) -> Vec<(
-    edgewit_model::Route,
-    Vec<Arc<dyn edgewit_chain::Filter>>,
-    Vec<Arc<edgewit_upstream::Upstream>>,
-)> {
+fn answering(text: &str) -> Vec<Ready> {
     vec![(route(respond(200, text)), Vec::new(), Vec::new())]
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use edgewit_chain::RetryVerdict;
-use edgewit_model::Retry;
+use edgewit_model::{Retry, RetryOn};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 use crate::support::{
@@ -24,11 +24,9 @@ const PUT: &str = "PUT / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-len
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 fn retry(attempts: u32, statuses: &[u16]) -> Retry {
-    let mut retry = Retry::default();
-    retry.attempts = attempts;
-    retry.on.statuses = statuses.to_vec();
-    retry.backoff = (Duration::from_millis(1), Duration::from_millis(2));
-    retry
+    let on = RetryOn { statuses: statuses.to_vec(), ..Retry::default().on };
+    let backoff = (Duration::from_millis(1), Duration::from_millis(2));
+    Retry { attempts, on, backoff, ..Retry::default() }
 }
 
 /// Answers the first connections with this, then with a 200; counts requests.

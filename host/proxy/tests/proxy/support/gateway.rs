@@ -22,6 +22,9 @@ pub(crate) struct Gateway {
     pub(crate) listeners: BTreeMap<ListenerName, Listener>,
 }
 
+/// A route with its filters and upstreams.
+pub(crate) type Ready = (Route, Vec<Arc<dyn Filter>>, Vec<Arc<Upstream>>);
+
 /// A listener `web` on a free port.
 pub(crate) fn listener() -> Listener {
     Listener {
@@ -95,16 +98,13 @@ pub(crate) fn name(text: &str) -> ListenerName {
 
 impl Gateway {
     /// Routes with their filters and upstreams behind this listener.
-    pub(crate) fn new(
-        listener: Listener,
-        routes: Vec<(Route, Vec<Arc<dyn Filter>>, Vec<Arc<Upstream>>)>,
-    ) -> Self {
+    pub(crate) fn new(listener: Listener, routes: Vec<Ready>) -> Self {
         Self::with_log(listener, routes, None)
     }
 
     pub(crate) fn with_log(
         listener: Listener,
-        routes: Vec<(Route, Vec<Arc<dyn Filter>>, Vec<Arc<Upstream>>)>,
+        routes: Vec<Ready>,
         log: Option<&model::AccessLog>,
     ) -> Self {
         let metrics = Metrics::new(2);
@@ -145,11 +145,11 @@ impl Gateway {
 /// A snapshot of these routes.
 pub(crate) fn snapshot(
     generation: u64,
-    routes: Vec<(Route, Vec<Arc<dyn Filter>>, Vec<Arc<Upstream>>)>,
+    routes: Vec<Ready>,
     log: Option<Arc<AccessLog>>,
     metrics: &Arc<Metrics>,
 ) -> Arc<Snapshot> {
-    let live = |(route, filters, upstreams): (Route, Vec<Arc<dyn Filter>>, Vec<Arc<Upstream>>)| {
+    let live = |(route, filters, upstreams): Ready| {
         let link = |filter: Arc<dyn Filter>| Link {
             observer: FilterObserver::new(metrics, &route.name, filter.plugin(), filter.version()),
             filter,
