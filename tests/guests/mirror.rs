@@ -34,12 +34,16 @@ impl Mirror {
         let facts: Map<String, Value> = self
             .facts
             .iter()
-            .filter_map(|(fact, key)| Some((fact.name().to_owned(), text(&request.get(*key)?).into())))
+            .filter_map(|(fact, key)| {
+                Some((fact.name().to_owned(), text(&request.get(*key)?).into()))
+            })
             .collect();
         let declared: Vec<_> = request.all(self.declared).map(|value| text(&value)).collect();
-        let others: Vec<_> = request.others().map(|(name, value)| [name.to_owned(), text(&value)]).collect();
+        let others: Vec<_> =
+            request.others().map(|(name, value)| [name.to_owned(), text(&value)]).collect();
         let asked: Vec<_> = exchange::request_fields("x-asked").iter().map(|v| text(v)).collect();
-        let seen = json!({ "facts": facts, "declared": declared, "others": others, "asked": asked });
+        let seen =
+            json!({ "facts": facts, "declared": declared, "others": others, "asked": asked });
         Answer::new(200).field("content-type", "application/json").body(seen.to_string())
     }
 }

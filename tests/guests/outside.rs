@@ -22,7 +22,11 @@ impl Guest for Outside {
             "/connect" => outcome(std::net::TcpStream::connect(target)),
             "/listen" => outcome(std::net::TcpListener::bind(target)),
             "/environment" => {
-                format!("{} variables, {} arguments", std::env::vars().count(), std::env::args().count())
+                format!(
+                    "{} variables, {} arguments",
+                    std::env::vars().count(),
+                    std::env::args().count()
+                )
             }
             "/print" => {
                 println!("printed by a guest");

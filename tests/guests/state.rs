@@ -1,7 +1,8 @@
 //! Adds a letter to its state in each phase and shows it in the response; or leaves as many bytes as configured.
 
 use edgewit_sdk::{
-    Attempt, BodyMode, Chunk, Needs, Request, Response, State, Summary, auth, body, log, retry, routing,
+    Attempt, BodyMode, Chunk, Needs, Request, Response, State, Summary, auth, body, log, retry,
+    routing,
 };
 use serde::Deserialize;
 
@@ -49,11 +50,12 @@ impl Remember {
     }
 
     fn on_response(&self, response: &mut Response) {
-        if self.bytes.is_none() {
-            add(&mut response.state, b's');
-        }
+        add(&mut response.state, b's');
         let state = response.state.bytes().to_vec();
-        response.set("x-state", if self.bytes.is_none() { state } else { state.len().to_string().into() });
+        response.set(
+            "x-state",
+            if self.bytes.is_none() { state } else { state.len().to_string().into() },
+        );
     }
 
     fn on_response_body(&self, chunk: &mut Chunk) -> body::Verdict {
@@ -66,10 +68,13 @@ impl Remember {
     }
 }
 
+/// A state that the configuration made long stays as it is.
 fn add(state: &mut State, letter: u8) {
     let mut all = state.bytes().to_vec();
-    all.push(letter);
-    state.set(all);
+    if all.len() < 64 {
+        all.push(letter);
+        state.set(all);
+    }
 }
 
 edgewit_sdk::export!(

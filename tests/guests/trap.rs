@@ -2,6 +2,7 @@
 
 edgewit_guests::in_phase!(Trap: trap);
 
+#[inline(never)]
 fn trap() {
     panic!("the guest wants it so");
 }

@@ -7,7 +7,10 @@ use crate::common::{all, assert_status, route, through, upstream, with};
 use crate::guest;
 
 fn body(direction: &str, mode: &str, size: u32, act: &str) -> String {
-    with("body", &format!("direction = \"{direction}\", mode = \"{mode}\", size = {size}, act = \"{act}\""))
+    with(
+        "body",
+        &format!("direction = \"{direction}\", mode = \"{mode}\", size = {size}, act = \"{act}\""),
+    )
 }
 
 #[test]
@@ -33,7 +36,8 @@ fn a_request_body_is_seen_as_declared() {
 
 #[test]
 fn a_long_request_body_streams_through_a_filter() {
-    let origin = Origin::answering(|seen| http::Response::new(Bytes::from(seen.body.len().to_string())));
+    let origin =
+        Origin::answering(|seen| http::Response::new(Bytes::from(seen.body.len().to_string())));
     let toml = through(&origin, &body("request", "stream", 0, "upper"));
     let gateway = Setup::new(toml).guest(guest::BODY).start();
     let long = "abcdefgh".repeat(128 << 10);
@@ -62,7 +66,11 @@ fn a_cut_request_body_never_ends_cleanly() {
     let toml = through(&origin, &body("request", "stream", 0, "cut"));
     let gateway = Setup::new(toml).guest(guest::BODY).start();
     gateway.send(post("/", "0123456789")).assert_problem(400);
-    assert!(origin.seen().iter().all(|seen| !seen.whole && seen.body.is_empty()), "{:?}", origin.seen());
+    assert!(
+        origin.seen().iter().all(|seen| !seen.whole && seen.body.is_empty()),
+        "{:?}",
+        origin.seen()
+    );
 }
 
 #[test]
@@ -93,7 +101,8 @@ fn a_response_body_is_seen_as_declared() {
 #[test]
 fn response_filters_see_the_body_in_reverse_order() {
     let origin = Origin::answering(|_| http::Response::new("abc".into()));
-    let filters = body("response", "stream", 0, "upper") + ", " + &body("response", "buffer", 9, "show");
+    let filters =
+        body("response", "stream", 0, "upper") + ", " + &body("response", "buffer", 9, "show");
     let gateway = Setup::new(through(&origin, &filters)).guest(guest::BODY).start();
     assert_eq!(gateway.get("/").text(), "[ABC].");
 }

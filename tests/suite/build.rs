@@ -11,9 +11,8 @@ fn main() {
     let mut names: Vec<String> =
         stems.filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())).collect();
     names.sort();
-    let line = |name: &String| {
-        format!("pub(crate) const {}: &str = \"{name}\";\n", name.to_uppercase())
-    };
+    let line =
+        |name: &String| format!("pub(crate) const {}: &str = \"{name}\";\n", name.to_uppercase());
     let out = env::var("OUT_DIR").expect("cargo says where output goes");
     fs::write(Path::new(&out).join("guests.rs"), names.iter().map(line).collect::<String>())
         .expect("the output folder can be written");

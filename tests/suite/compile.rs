@@ -1,8 +1,8 @@
 //! Compiling: in a process of its own, and once.
 
-use std::{fs, path::PathBuf};
+use std::{fmt::Write, fs, path::PathBuf};
 
-use edgewit_harness::{Load, Origin, Protocol, Setup, component, get};
+use edgewit_harness::{Gateway, Load, Origin, Protocol, Setup, component, get};
 
 use crate::common::{assert_status, plugin, through};
 use crate::guest;
@@ -13,41 +13,114 @@ fn entries(setup: &Setup) -> Vec<PathBuf> {
     files.filter(|file| file.extension().is_some_and(|extension| extension == "cwasm")).collect()
 }
 
-#[test]
-fn a_tampered_entry_of_the_cache_is_compiled_anew() {
-    let origin = Origin::echo();
-    let toml = through(&origin, "\"marker\"") + &plugin("marker", "config = { name = \"m\" }");
-    let setup = Setup::new(toml).own_state().guest(guest::MARKER);
-    let run = |setup: &Setup, words: &str| {
-        let said = setup.run(&["check"]);
-        assert_eq!(said.code, Some(0), "{words}: {}", said.stderr);
-    };
-    run(&setup, "compiled");
-    if entries(&setup).is_empty() {
-        // `check` may keep nothing; a start does.
-        drop(Setup::start(setup));
-        return first_start_keeps();
-    }
-    for entry in entries(&setup) {
-        let mut bytes = fs::read(&entry).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        fs::write(&entry, bytes).unwrap();
-    }
-    let gateway = setup.start();
-    gateway.log.wait_for(&["not ours: compiling anew"]);
-    assert_status(&gateway.get("/"), 200);
+fn from_cache(gateway: &Gateway) -> serde_json::Value {
+    let plugins = gateway.admin_json("/v1/plugins");
+    plugins["plugins"][0]["versions"][0]["configurations"][0]["from-cache"].clone()
 }
 
-fn first_start_keeps() {}
+fn marked(origin: &Origin) -> Setup {
+    let toml = through(origin, "\"marker\"") + &plugin("marker", "config = { name = \"m\" }");
+    Setup::new(toml).own_state().guest(guest::MARKER)
+}
+
+#[test]
+fn a_component_is_compiled_once_and_a_tampered_entry_is_compiled_anew() {
+    let origin = Origin::echo();
+    let gateway = marked(&origin).start();
+    assert_eq!(from_cache(&gateway), false);
+    let gateway = gateway.stop().start();
+    assert_eq!(from_cache(&gateway), true);
+    assert_eq!(gateway.get("/").header("x-trail"), "m:response");
+    let setup = gateway.stop();
+    assert_eq!(entries(&setup).len(), 1);
+    let entry = entries(&setup).remove(0);
+    let whole = fs::read(&entry).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    fs::write(&entry, flipped).unwrap();
+    let gateway = setup.start();
+    gateway.log.wait_for(&["not ours: compiling anew"]);
+    assert_eq!(from_cache(&gateway), false);
+    assert_eq!(gateway.get("/").header("x-trail"), "m:response");
+    assert!(fs::read(&entry).unwrap().len() == whole.len(), "the entry is good again");
+    let setup = gateway.stop();
+    fs::write(&entry, &whole[..40]).unwrap();
+    let gateway = setup.start();
+    assert_eq!(from_cache(&gateway), false);
+    assert_eq!(gateway.get("/").header("x-trail"), "m:response");
+}
+
+#[test]
+fn the_cache_belongs_to_one_user() {
+    use std::os::unix::fs::PermissionsExt;
+    let origin = Origin::echo();
+    let gateway = marked(&origin).start();
+    let setup = gateway.stop();
+    let folder = setup.state().join("compiled");
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(folder.clone()) & 0o077, 0);
+    assert_eq!(mode(folder.join("key")), 0o600);
+}
 
 #[test]
 fn native_code_in_the_plugin_folder_is_refused() {
     let origin = Origin::echo();
-    let toml = through(&origin, "\"marker\"") + &plugin("marker", "config = { name = \"m\" }");
-    let gateway = Setup::new(toml).own_state().guest(guest::MARKER).start();
-    let entry = fs::read(&entries(gateway.setup())[0]).unwrap();
+    let gateway = marked(&origin).start();
+    let entry = fs::read(entries(gateway.setup()).remove(0)).unwrap();
     gateway.put(&entry, "marker");
     gateway.log.wait_for(&["plugin refused", "no WebAssembly component"]);
     assert_eq!(gateway.get("/").header("x-trail"), "m:response");
+}
+
+#[test]
+fn a_compile_bomb_costs_its_own_process_and_traffic_goes_on() {
+    let origin = Origin::echo();
+    let gateway = marked(&origin).start();
+    let judge = |reply: &edgewit_harness::Reply| match reply.header("x-trail") {
+        "m:response" => Ok(()),
+        other => Err(format!("{} {other:?}", reply.status)),
+    };
+    let load = Load::start(gateway.address(), Protocol::H1, 1, get("/"), judge);
+    gateway.put(&bomb(), "marker");
+    let line = gateway.log.wait_for(&["plugin refused", "E0409"]);
+    assert!(line.contains("could not be compiled within its limits"), "{line}");
+    load.let_pass(10);
+    load.stop().assert_clean();
+    assert_status(&gateway.get("/"), 200);
+}
+
+/// A small component that takes more than its share to compile: one function in which many values live across very
+/// many branches.
+fn bomb() -> Vec<u8> {
+    const LOCALS: usize = 2_000;
+    const BRANCHES: usize = 60_000;
+    let mut body = String::new();
+    for n in 0..BRANCHES {
+        let (a, b) = (n % LOCALS, (n * 7 + 1) % LOCALS);
+        let _ = write!(
+            body,
+            "(if (local.get $c) (then (local.set {} (i64.add (local.get {}) (local.get {})))))",
+            a + 7,
+            a + 7,
+            b + 7
+        );
+    }
+    let mut sum = String::new();
+    for n in 0..LOCALS {
+        let _ = write!(sum, "(local.set 7 (i64.add (local.get 7) (local.get {})))", n + 7);
+    }
+    let locals = "i64 ".repeat(LOCALS);
+    component::of_wat(
+        "with-request",
+        &format!(
+            r#"(module
+                (memory (export "memory") 1)
+                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 16))
+                (func (export "edgewit:filter/request@0.1.0#on-request")
+                    (param $c i32) (param i32 i32 i32 i32 i32) (result i32) (local i32) (local {locals})
+                    {body} {sum}
+                    (i64.store (i32.const 8) (local.get 7))
+                    (i32.const 0)))"#
+        ),
+    )
 }

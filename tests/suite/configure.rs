@@ -56,14 +56,22 @@ fn each_place_of_a_plugin_has_its_configuration() {
 #[test]
 fn a_configuration_that_the_filter_does_not_like_is_refused() {
     let table = [
-        ("stubborn", "how = \"error\"", "refuses its configuration: `how` is `error`, which is not to my liking"),
+        (
+            "stubborn",
+            "how = \"error\"",
+            "refuses its configuration: `how` is `error`, which is not to my liking",
+        ),
         ("stubborn", "how = \"trap\"", "it was stopped while starting: stopped by trap"),
         ("stubborn", "how = \"loop\"", "it was stopped while starting: stopped by"),
         ("stubborn", "how = \"field\"", "declares `not a field`, which is no field name"),
         ("stubborn", "how = \"fields\"", "declares 65 fields, at most 64"),
         ("stubborn", "hew = \"well\"", "`hew`: unknown field `hew`, expected `how`"),
         ("stubborn", "how = 1", "`how`: invalid type: integer `1`, expected a string"),
-        ("body", "direction = \"request\", mode = \"buffer\", size = 99_000_000, act = \"\"", "more than its memory"),
+        (
+            "body",
+            "direction = \"request\", mode = \"buffer\", size = 99_000_000, act = \"\"",
+            "more than its memory",
+        ),
     ];
     for (name, config, words) in table {
         let toml = format!(

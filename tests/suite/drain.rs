@@ -32,7 +32,8 @@ fn requests_in_flight_are_finished_after_sigterm() {
 #[test]
 fn it_says_that_it_drains_and_still_accepts_for_a_while() {
     let toml = "[routes.all]\nmatch = \"/\"\nrespond = {}\n";
-    let mut gateway = Setup::new(toml).server("drain-delay = \"3s\"\ndrain-timeout = \"5s\"\n").start();
+    let mut gateway =
+        Setup::new(toml).server("drain-delay = \"3s\"\ndrain-timeout = \"5s\"\n").start();
     gateway.signal(Signal::TERM);
     until("readyz to say no", || (gateway.ask_admin("/readyz").status == 503).then_some(()));
     assert_eq!(gateway.get("/").status, 200, "balancers need time to notice");

@@ -38,7 +38,8 @@ fn edits_that_are_not_valid_are_refused_as_a_whole() {
     for side in ["request", "response"] {
         for (n, bad) in BAD.iter().enumerate() {
             let mut client = gateway.raw();
-            client.write(format!("GET /{side}/{n} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"));
+            client
+                .write(format!("GET /{side}/{n} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"));
             let all = client.read_to_end();
             assert!(all.starts_with("HTTP/1.1 503 "), "{side} {bad:?}: {all}");
             assert_eq!(all.matches("HTTP/1.1").count(), 1, "one response: {all}");
@@ -71,7 +72,11 @@ fn a_bad_status_is_a_failure_of_the_filter() {
     for (n, case) in cases.iter().enumerate() {
         let reply = gateway.get(&format!("/{n}"));
         assert_eq!(reply.status, 503, "{case:?}");
-        gateway.log.wait_for(&["filter stopped", r#""reason":"abi""#, &format!(r#""route":"r{n}""#)]);
+        gateway.log.wait_for(&[
+            "filter stopped",
+            r#""reason":"abi""#,
+            &format!(r#""route":"r{n}""#),
+        ]);
     }
 }
 

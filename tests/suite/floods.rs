@@ -25,7 +25,8 @@ fn the_log_of_one_exchange_is_bounded_and_stays_lines() {
 fn megabytes_for_a_host_function_stop_the_filter() {
     let origin = Origin::echo();
     let ways = ["log", "metrics", "exchange", "kv-key", "kv-value", "rate", "edit"];
-    let routes = ways.map(|to| route(to, &format!("/{to}"), &with("huge_strings", &format!("to = \"{to}\""))));
+    let routes = ways
+        .map(|to| route(to, &format!("/{to}"), &with("huge_strings", &format!("to = \"{to}\""))));
     let toml = upstream("origin", &origin)
         + &all(routes)
         + &plugin("huge_strings", "allow = { kv = true, rate = true }")
@@ -45,12 +46,18 @@ fn megabytes_for_a_host_function_stop_the_filter() {
 #[test]
 fn series_of_a_plugin_are_bounded_and_what_is_dropped_is_counted() {
     let origin = Origin::echo();
-    let gateway = Setup::new(through(&origin, "\"metric_flood\"")).guest(guest::METRIC_FLOOD).start();
+    let gateway =
+        Setup::new(through(&origin, "\"metric_flood\"")).guest(guest::METRIC_FLOOD).start();
     for first in [0, 900] {
         assert_status(&gateway.send(get(&format!("/?{first}"))), 200);
     }
     let metrics = gateway.metrics();
     assert_eq!(metrics.series("edgewit_plugin_flood_total"), 1_000);
-    let dropped = metrics.sum("edgewit_plugin_metrics_dropped_total", &[("plugin", "metric_flood")]);
-    assert_eq!(dropped, f64::from(800 + 2 * 2), "800 over the bound, and each time two that are not valid");
+    let dropped =
+        metrics.sum("edgewit_plugin_metrics_dropped_total", &[("plugin", "metric_flood")]);
+    assert_eq!(
+        dropped,
+        f64::from(800 + 2 * 2),
+        "800 over the bound, and each time two that are not valid"
+    );
 }

@@ -61,7 +61,7 @@ fn a_loop_over_growing_that_is_refused_is_stopped() {
             (loop $more
                 (drop (memory.grow $m (i32.const 10000)))
                 (br $more)))"#;
-    check_wat("grow_loop", grow, "fuel");
+    check_wat("grow_loop", grow, "time"); // most of it is spent in the host, which burns no fuel
 }
 
 #[test]
@@ -147,12 +147,16 @@ fn fuel_is_bounded_for_each_plugin_and_for_the_whole_chain() {
     let gateway = Setup::new(toml).guest(guest::BURN).guest_as(guest::BURN, "little").start();
     assert_status(&gateway.get("/one"), 200);
     let burnt = gateway.metrics().sum("edgewit_filter_fuel_sum", &[("route", "one")]);
-    assert!((3_400_000.0..9_000_000.0).contains(&burnt), "three do not fit into 10 M, one does: {burnt}");
+    assert!(
+        (3_400_000.0..9_000_000.0).contains(&burnt),
+        "three do not fit into 10 M, one does: {burnt}"
+    );
     check_stopped(&gateway, "/chain", "burn", "fuel");
     check_stopped(&gateway, "/little", "little", "fuel");
     let line = gateway.access.wait_for(&[r#""route":"chain""#]);
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let sum: u64 = line["filters"].as_array().unwrap().iter().filter_map(|f| f["fuel"].as_u64()).sum();
+    let sum: u64 =
+        line["filters"].as_array().unwrap().iter().filter_map(|f| f["fuel"].as_u64()).sum();
     assert!(sum <= 10_000_000, "{line}");
 }
 

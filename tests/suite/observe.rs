@@ -15,7 +15,8 @@ fn marked(origin: &Origin) -> Gateway {
 fn a_request_is_one_line_of_the_access_log() {
     let origin = Origin::echo();
     let gateway = marked(&origin);
-    let ask = post("/a/path?secret=1", "body").header("user-agent", "a \"test\"\u{7f}".replace('\u{7f}', ""));
+    let ask = post("/a/path?secret=1", "body")
+        .header("user-agent", "a \"test\"\u{7f}".replace('\u{7f}', ""));
     let reply = gateway.send(ask);
     assert_status(&reply, 200);
     let line: Value = serde_json::from_str(&gateway.access.wait_for(&["/a/path"])).unwrap();
@@ -41,7 +42,10 @@ fn a_request_is_one_line_of_the_access_log() {
     }
     let filter = &line["filters"][0];
     assert_eq!((&filter["name"], &filter["outcome"]), (&"marker".into(), &"proceed".into()));
-    assert!(filter["fuel"].as_u64() > Some(0) && line["duration_ms"].as_f64() > Some(0.0), "{line}");
+    assert!(
+        filter["fuel"].as_u64() > Some(0) && line["duration_ms"].as_f64() > Some(0.0),
+        "{line}"
+    );
     assert!(!line.to_string().contains("secret"), "a query may hold secrets");
     assert_eq!(gateway.access.with(&["/a/path"]).len(), 1);
 }
@@ -55,10 +59,15 @@ fn a_request_has_one_id_that_only_a_trusted_peer_may_choose() {
     assert_eq!((id.len(), id.as_bytes()[14]), (36, b'7'), "a UUID of version 7: {id}");
     assert_eq!(reply.echoed("x-request-id"), id, "the upstream knows it too");
     let trusting = Setup::new(through(&origin, ""))
-        .listeners("[listeners.web]\nlisten = \"127.0.0.1:0\"\ntrusted-proxies = [\"127.0.0.0/8\"]\n")
+        .listeners(
+            "[listeners.web]\nlisten = \"127.0.0.1:0\"\ntrusted-proxies = [\"127.0.0.0/8\"]\n",
+        )
         .start();
     let reply = trusting.send(get("/").header("x-request-id", "mine"));
-    assert_eq!((reply.header("x-request-id"), reply.echoed("x-request-id").as_str()), ("mine", "mine"));
+    assert_eq!(
+        (reply.header("x-request-id"), reply.echoed("x-request-id").as_str()),
+        ("mine", "mine")
+    );
 }
 
 #[test]
@@ -67,12 +76,17 @@ fn a_trace_is_continued_or_begun() {
     let gateway = marked(&origin);
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let parent = format!("00-{trace}-00f067aa0ba902b7-01");
-    let reply = gateway.send(get("/continued").header("traceparent", &parent).header("tracestate", "a=b"));
+    let reply =
+        gateway.send(get("/continued").header("traceparent", &parent).header("tracestate", "a=b"));
     let sent = reply.echoed("traceparent");
-    assert!(sent.starts_with(&format!("00-{trace}-")) && sent.ends_with("-01") && sent != parent, "{sent}");
+    assert!(
+        sent.starts_with(&format!("00-{trace}-")) && sent.ends_with("-01") && sent != parent,
+        "{sent}"
+    );
     assert_eq!(reply.echoed("tracestate"), "a=b");
     gateway.access.wait_for(&["/continued", &format!(r#""trace_id":"{trace}""#)]);
-    let begun = gateway.send(get("/begun").header("traceparent", "00-nonsense").header("tracestate", "a=b"));
+    let begun = gateway
+        .send(get("/begun").header("traceparent", "00-nonsense").header("tracestate", "a=b"));
     let sent = begun.echoed("traceparent");
     assert_eq!((sent.len(), sent.contains("nonsense")), (55, false), "{sent}");
     assert_eq!(begun.echoed("tracestate"), "");
@@ -98,7 +112,8 @@ fn requests_and_filters_are_measured() {
         (count == 3.0).then_some(metrics)
     });
     for phase in ["auth", "routing", "request", "response"] {
-        let labels = [("route", "all"), ("plugin", "marker"), ("phase", phase), ("outcome", "proceed")];
+        let labels =
+            [("route", "all"), ("plugin", "marker"), ("phase", phase), ("outcome", "proceed")];
         assert_eq!(metrics.sum("edgewit_filter_duration_seconds_count", &labels), 3.0, "{phase}");
     }
     assert_eq!(metrics.sum("edgewit_filter_fuel_count", &[("plugin", "marker")]), 12.0);
@@ -106,6 +121,10 @@ fn requests_and_filters_are_measured() {
     assert!(metrics.sum("edgewit_filter_memory_peak_bytes", &[("plugin", "marker")]) >= 65_536.0);
     assert_eq!(metrics.sum("edgewit_plugin_info", &[("plugin", "marker")]), 1.0);
     assert_eq!(metrics.sum("edgewit_config_generation", &[]), 1.0);
-    assert_eq!(metrics.sum("http_client_request_duration_seconds_count", &[("edgewit_upstream", "origin")]), 3.0);
+    assert_eq!(
+        metrics
+            .sum("http_client_request_duration_seconds_count", &[("edgewit_upstream", "origin")]),
+        3.0
+    );
     assert_eq!(metrics.series("edgewit_build_info"), 1);
 }

@@ -8,7 +8,8 @@ use crate::guest;
 #[test]
 fn requests_go_forward_and_responses_back() {
     let origin = Origin::echo();
-    let filters = ["a", "b", "c"].map(|name| with("marker", &format!("name = \"{name}\""))).join(", ");
+    let filters =
+        ["a", "b", "c"].map(|name| with("marker", &format!("name = \"{name}\""))).join(", ");
     let gateway = Setup::new(through(&origin, &filters)).guest(guest::MARKER).start();
     let reply = gateway.get("/");
     assert_eq!(

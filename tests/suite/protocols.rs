@@ -88,7 +88,8 @@ fn an_upstream_with_a_strange_certificate_is_not_spoken_to() {
 #[test]
 fn an_upstream_is_spoken_to_by_http_2_without_tls_if_the_configuration_says_so() {
     let origin = Origin::h2(|_| http::Response::new("two".into()));
-    let toml = through(&origin, "").replace("[upstreams.origin]\n", "[upstreams.origin]\nh2c = true\n");
+    let toml =
+        through(&origin, "").replace("[upstreams.origin]\n", "[upstreams.origin]\nh2c = true\n");
     let gateway = Setup::new(toml).start();
     assert_eq!(gateway.get("/").text(), "two");
     assert_eq!(origin.seen()[0].version, Version::HTTP_2);

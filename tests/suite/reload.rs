@@ -24,10 +24,16 @@ fn a_bad_configuration_is_refused_whole_and_the_old_one_serves_on() {
     let gateway = Setup::new(body("old")).start();
     let table = [
         ("[routes.all", "E01"),
-        ("[routes.all]\nmatch = \"/\"\nrespond = { body = \"new\" }\nunknown = 1\n", "unknown key `unknown`"),
+        (
+            "[routes.all]\nmatch = \"/\"\nrespond = { body = \"new\" }\nunknown = 1\n",
+            "unknown key `unknown`",
+        ),
         ("[routes.all]\nmatch = \"/\"\nupstream = \"nowhere\"\n", "nowhere"),
         ("[routes.all]\nmatch = \"/\"\nrespond = {}\nfilters = [\"missing\"]\n", "missing"),
-        ("[routes.a]\nmatch = \"/\"\nrespond = {}\n[routes.b]\nmatch = \"/\"\nrespond = {}\n", "same requests"),
+        (
+            "[routes.a]\nmatch = \"/\"\nrespond = {}\n[routes.b]\nmatch = \"/\"\nrespond = {}\n",
+            "same requests",
+        ),
     ];
     for (toml, words) in table {
         gateway.write(toml);
@@ -114,9 +120,13 @@ fn a_listener_that_comes_is_opened_and_one_that_goes_is_closed() {
 
 #[test]
 fn a_start_with_a_bad_configuration_says_everything_that_is_wrong() {
-    let setup = Setup::new("[routes.a]\nmatch = \"/\"\nupstream = \"nowhere\"\nfilters = [\"no\"]\ntimeout = \"5 sec\"\n");
+    let setup = Setup::new(
+        "[routes.a]\nmatch = \"/\"\nupstream = \"nowhere\"\nfilters = [\"no\"]\ntimeout = \"5 sec\"\n",
+    );
     let said = setup.run(&["run"]).failed();
-    for words in ["no upstream named `nowhere`", "unknown unit", "edgewit.toml:3:", "edgewit.toml:5:"] {
+    for words in
+        ["no upstream named `nowhere`", "unknown unit", "edgewit.toml:3:", "edgewit.toml:5:"]
+    {
         assert!(said.contains(words), "no {words:?} in\n{said}");
     }
 }

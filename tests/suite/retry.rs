@@ -12,7 +12,11 @@ fn flaky(failures: u32) -> Origin {
     let asked = AtomicU32::new(0);
     Origin::answering(move |_| {
         let status = if asked.fetch_add(1, Ordering::Relaxed) < failures { 503 } else { 200 };
-        http::Response::builder().status(status).header("x-reason", "busy").body("origin".into()).unwrap()
+        http::Response::builder()
+            .status(status)
+            .header("x-reason", "busy")
+            .body("origin".into())
+            .unwrap()
     })
 }
 

@@ -9,7 +9,9 @@ use crate::guest;
 
 /// One route through a plugin `version`, which is at its first version.
 fn versioned(origin: &Origin, more: &str) -> Gateway {
-    Setup::new(through(origin, "\"version\"") + more).guest_as(guest::VERSION_ONE, "version").start()
+    Setup::new(through(origin, "\"version\"") + more)
+        .guest_as(guest::VERSION_ONE, "version")
+        .start()
 }
 
 #[track_caller]
@@ -48,9 +50,15 @@ fn a_replaced_file_serves_and_the_history_is_kept() {
     wait_for_version(&gateway, "2");
     gateway.log.wait_for(&["plugin swapped", "version"]);
     let plugins = gateway.admin_json("/v1/plugins");
-    let states: Vec<_> = plugins["plugins"][0]["versions"].as_array().unwrap().iter().map(|v| &v["state"]).collect();
+    let states: Vec<_> =
+        plugins["plugins"][0]["versions"].as_array().unwrap().iter().map(|v| &v["state"]).collect();
     assert_eq!(states, ["active", "previous"]);
-    assert_eq!(gateway.metrics().sum("edgewit_plugin_swaps_total", &[("plugin", "version"), ("result", "swapped")]), 1.0);
+    assert_eq!(
+        gateway
+            .metrics()
+            .sum("edgewit_plugin_swaps_total", &[("plugin", "version"), ("result", "swapped")]),
+        1.0
+    );
 }
 
 #[test]
@@ -58,7 +66,8 @@ fn thirty_swaps_are_seen_by_watching_the_folder() {
     let origin = Origin::echo();
     let gateway = versioned(&origin, "");
     for n in 0..30 {
-        let (guest, version) = if n % 2 == 0 { (guest::VERSION_TWO, "2") } else { (guest::VERSION_ONE, "1") };
+        let (guest, version) =
+            if n % 2 == 0 { (guest::VERSION_TWO, "2") } else { (guest::VERSION_ONE, "1") };
         gateway.put_guest(guest, "version");
         wait_for_version(&gateway, version);
     }
@@ -105,13 +114,15 @@ fn a_removed_file_serves_on_where_it_is_used_and_goes_where_it_is_not() {
     let origin = Origin::echo();
     let setup = Setup::new(through(&origin, "\"version\"")).guest_as(guest::VERSION_ONE, "version");
     let gateway = setup.guest_as(guest::COUNTER, "unused").start();
+    gateway.put_guest(guest::VERSION_TWO, "version");
+    wait_for_version(&gateway, "2"); // the watcher has seen all files
     fs::remove_file(gateway.setup().plugin("version")).unwrap();
     fs::remove_file(gateway.setup().plugin("unused")).unwrap();
     gateway.log.wait_for(&["the file is gone; the loaded version serves on", "version"]);
     gateway.log.wait_for(&[r#""message":"removed""#, "unused"]);
-    assert_version(&gateway, "1");
-    gateway.put_guest(guest::VERSION_TWO, "version");
-    wait_for_version(&gateway, "2");
+    assert_version(&gateway, "2");
+    gateway.put_guest(guest::VERSION_ONE, "version");
+    wait_for_version(&gateway, "1");
 }
 
 #[test]

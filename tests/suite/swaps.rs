@@ -16,7 +16,8 @@ const RELOADS: u32 = 50;
 
 /// Saw both phases of the exchange the same version?
 fn one_version(reply: &Reply) -> Result<(), String> {
-    let (request, response) = (reply.echoed("x-request-version"), reply.header("x-response-version"));
+    let (request, response) =
+        (reply.echoed("x-request-version"), reply.header("x-response-version"));
     match (reply.status, request.as_str()) {
         (200, "1" | "2") if request == response => Ok(()),
         (status, _) => Err(format!("status {status}, request {request:?}, response {response:?}")),
@@ -24,7 +25,8 @@ fn one_version(reply: &Reply) -> Result<(), String> {
 }
 
 fn swap(gateway: &Gateway, n: u32) {
-    let (guest, version) = if n.is_multiple_of(2) { (guest::VERSION_TWO, "2") } else { (guest::VERSION_ONE, "1") };
+    let (guest, version) =
+        if n.is_multiple_of(2) { (guest::VERSION_TWO, "2") } else { (guest::VERSION_ONE, "1") };
     let before = gateway.generation();
     gateway.put_guest(guest, "version");
     gateway.signal(Signal::HUP);
@@ -45,7 +47,7 @@ fn a_thousand_swaps_under_load_lose_nothing_and_mix_nothing() {
     let mut stream = gateway.raw();
     stream.write("GET /stream HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     let parts = until("the origin to be asked", || streams.try_recv().ok());
-    let mut part = |stream: &mut edgewit_harness::Raw, n: u32| {
+    let part = |stream: &mut edgewit_harness::Raw, n: u32| {
         let text = format!("{n}:?;");
         parts.send(Ok(hyper::body::Frame::data(text.into()))).unwrap();
         stream.read_until(&format!("{n}:1;"));
@@ -109,7 +111,11 @@ fn fifty_reloads_under_load_lose_nothing() {
         gateway.write(&toml(n));
         gateway.reload();
         assert_eq!(gateway.get("/").header("x-trail"), format!("m{}:response", n % 2));
-        assert_eq!(gateway.get(&format!("/more/{n}")).header("x-trail"), "", "the new route is there");
+        assert_eq!(
+            gateway.get(&format!("/more/{n}")).header("x-trail"),
+            "",
+            "the new route is there"
+        );
     }
     for load in [h1, h2] {
         load.stop().assert_clean();

@@ -19,7 +19,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-pub(crate) use page::Pages;
+pub(crate) use page::{Measure, Pages};
 
 /// Connections at the same time; a person has a few, and so has a monitoring system.
 const MOST_CONNECTIONS: usize = 64;

@@ -1,6 +1,6 @@
 //! `edgewit check`: everything that a start would find, without starting.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use edgewit_config::Report;
 use edgewit_model::{FilterUse, Plugin};
@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use crate::{
     assemble::assemble,
+    cache_dir::CacheDir,
     prepare::{self, PreparedPlugins},
-    server::{cache_dir, own_program},
+    server::own_program,
     source::{Overrides, Source},
     status::Counts,
     stock::{self, Refused},
@@ -56,14 +57,14 @@ pub fn check(
     };
     let mut diagnostics = read.warnings();
     let (metrics, loaded) = (Metrics::new(1), read.loaded.as_ref());
-    let folder = Folder::new(cache_dir(&read.config))?;
+    let folder = CacheDir::new(&read.config)?;
     let runtime = Runtime::new(Settings {
         compiler: compiler.unwrap_or_else(own_program),
         cache_dir: folder.path(),
         metrics: Arc::clone(metrics.plugins()),
         instances: INSTANCES,
     })?;
-    let stock = stock::gather(&runtime, &read.config, &PreparedPlugins::new());
+    let stock = stock::gather(&runtime, &read.config, &PreparedPlugins::new(), &[]);
     let (used, unused): (Vec<_>, Vec<_>) = stock.refused.iter().partition(|r| r.used);
     let problems = used.iter().flat_map(|refused| &refused.problems);
     diagnostics.extend(problems.map(|problem| problem.diagnostic(loaded)));
@@ -72,9 +73,8 @@ pub fn check(
         // Opening the log would make its file.
         let mut config = read.config.clone();
         config.telemetry.access_log = None;
-        let find = |plugin: &Plugin, place: &FilterUse| {
-            prepare::find(&stock.plugins, plugin, place)
-        };
+        let find =
+            |plugin: &Plugin, place: &FilterUse| prepare::find(&stock.plugins, plugin, place);
         if let Err(error) = assemble(1, config, &find, &metrics, None) {
             diagnostics.push(error.diagnostic(loaded));
         }
@@ -85,27 +85,4 @@ pub fn check(
 
 fn told(refused: &Refused) -> impl Iterator<Item = String> {
     refused.problems.iter().map(|problem| format!("{}: {problem}", problem.code().id()))
-}
-
-/// The server's own cache, so that a start after a check is quick; somewhere else if this user may not write there.
-enum Folder {
-    Own(PathBuf),
-    Temporary(tempfile::TempDir),
-}
-
-impl Folder {
-    fn new(own: PathBuf) -> std::io::Result<Self> {
-        let probe = std::fs::create_dir_all(&own).and_then(|()| tempfile::tempfile_in(&own));
-        match probe {
-            Ok(_) => Ok(Self::Own(own)),
-            Err(_) => tempfile::tempdir().map(Self::Temporary),
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        match self {
-            Self::Own(path) => path.clone(),
-            Self::Temporary(folder) => folder.path().to_path_buf(),
-        }
-    }
 }

@@ -55,7 +55,10 @@ impl Wanted {
     pub(crate) fn list(&self) -> Listing {
         let mut listing = Listing { plugins: self.declared.clone(), ..Listing::default() };
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return listing };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_wasm(p)) {
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        // A file that is declared under another name is that plugin, not one more.
+        let declared = |path: &PathBuf| self.declared.values().any(|wish| wish.path == *path);
+        for path in paths.filter(|path| is_wasm(path) && !declared(path)) {
             let name = path.file_stem().and_then(|stem| stem.to_str()).map(PluginName::new);
             match name {
                 Some(Ok(name)) if listing.plugins.contains_key(&name) => {}
@@ -108,19 +111,32 @@ mod tests {
     fn the_folder_names_plugins_that_are_not_declared() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        for name in ["a.wasm", "b.wasm", "Bad Name.wasm", ".hidden.wasm", "note.txt", "c.wasm.tmp"] {
+        for name in [
+            "a.wasm",
+            "b.wasm",
+            "other.wasm",
+            "Bad Name.wasm",
+            ".hidden.wasm",
+            "note.txt",
+            "c.wasm.tmp",
+        ] {
             std::fs::write(at(name), "").unwrap();
         }
         let name = |text| PluginName::new(text).unwrap();
         let elsewhere = Wish { path: "/else/where.wasm".into(), limit: ByteSize(1) };
         let wanted = Wanted {
             folder: folder.path().to_owned(),
-            declared: BTreeMap::from([(name("a"), elsewhere.clone())]),
+            declared: BTreeMap::from([
+                (name("a"), elsewhere.clone()),
+                (name("c"), Wish { path: at("other.wasm"), limit: ByteSize(1) }),
+            ]),
             file_size: ByteSize(2),
         };
         let listing = wanted.list();
         let found = Wish { path: at("b.wasm"), limit: ByteSize(2) };
-        let expected = BTreeMap::from([(name("a"), elsewhere), (name("b"), found)]);
+        let other = Wish { path: at("other.wasm"), limit: ByteSize(1) };
+        let expected =
+            BTreeMap::from([(name("a"), elsewhere), (name("b"), found), (name("c"), other)]);
         assert_eq!(listing.plugins, expected);
         assert_eq!(listing.misnamed, [at("Bad Name.wasm")]);
         assert_eq!(wanted.folders(), [Path::new("/else").to_owned(), folder.path().to_owned()]);

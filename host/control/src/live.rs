@@ -3,11 +3,11 @@
 mod tell;
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use edgewit_chain::Filter;
 use edgewit_config::{Loaded, Report};
 use edgewit_model::{Config, FilterUse, Plugin, PluginName};
 use edgewit_proxy::{ListenError, Proxy};
@@ -17,9 +17,10 @@ use tokio::sync::watch;
 
 use crate::{
     assemble::{AssembleError, World, assemble},
+    cache_dir::CacheDir,
     file::{Component, FileError},
     gauges::Gauges,
-    prepare::{Prepared, PreparedPlugins, settings},
+    prepare::{self, Prepared, PreparedPlugins},
     problem::Problem,
     source::{Overrides, Read, Source},
     status::{Counts, Status},
@@ -34,6 +35,10 @@ pub(crate) struct Live {
     parts: Parts,
     world: World,
     plugins: PreparedPlugins,
+    /// Plugins that could not be loaded when everything was.
+    refused: Vec<Refused>,
+    /// Plugins whose file is not the version that serves: gone, or refused.
+    astray: BTreeSet<PluginName>,
     proxy: Arc<Proxy>,
     watched: watch::Sender<Arc<Watched>>,
 }
@@ -44,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) overrides: Overrides,
     pub(crate) watch_config: bool,
     pub(crate) runtime: Arc<Runtime>,
+    /// As long as there is a runtime, its folder has to be there.
+    pub(crate) _cache: CacheDir,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gauges: Gauges,
     pub(crate) status: Arc<Status>,
@@ -89,7 +96,7 @@ impl Live {
         workers: usize,
         begun: Instant,
     ) -> Result<(Self, Summary), StartError> {
-        let stock = stock::gather(&parts.runtime, &read.config, &PreparedPlugins::new());
+        let stock = stock::gather(&parts.runtime, &read.config, &PreparedPlugins::new(), &[]);
         refuse_used(&stock.refused, read.loaded.as_ref())?;
         let watched = parts.watched(&read);
         let loaded = read.loaded;
@@ -102,6 +109,8 @@ impl Live {
             parts,
             world,
             plugins: PreparedPlugins::new(),
+            refused: Vec::new(),
+            astray: BTreeSet::new(),
             proxy: Arc::new(proxy),
             watched: watch::Sender::new(Arc::new(watched)),
         };
@@ -137,11 +146,9 @@ impl Live {
     }
 
     fn try_reload(&mut self, begun: Instant) -> Result<Changed, ChangeError> {
-        if !self.parts.status.is_ready() {
-            return Err(ChangeError::Draining);
-        }
+        self.must_not_drain()?;
         let read = self.parts.source.read(&self.parts.overrides)?;
-        let stock = stock::gather(&self.parts.runtime, &read.config, &self.plugins);
+        let stock = stock::gather(&self.parts.runtime, &read.config, &self.plugins, &self.refused);
         refuse_used(&stock.refused, read.loaded.as_ref())?;
         let warnings = read.warnings();
         let watched = self.parts.watched(&read);
@@ -154,6 +161,7 @@ impl Live {
         let metrics = &self.parts.metrics;
         let world = make(generation, read.config, &stock.plugins, metrics, Some(&self.world))
             .map_err(|e| Report::from(e.diagnostic(read.loaded.as_ref())))?;
+        self.must_not_drain()?;
         self.proxy.apply(&world.config.listeners, Arc::clone(&world.snapshot))?;
         self.world = world;
         self.take_stock(stock);
@@ -161,6 +169,11 @@ impl Live {
         self.parts.set_log_level(&self.world.config);
         self.tell_live();
         Ok(Changed { generation, changed, warnings, took: begun.elapsed() })
+    }
+
+    /// A reload would listen again.
+    fn must_not_drain(&self) -> Result<(), ChangeError> {
+        if self.parts.status.is_ready() { Ok(()) } else { Err(ChangeError::Draining) }
     }
 
     /// Takes in what happened to the files of plugins, one by one: a bad one does not hold up the others.
@@ -172,23 +185,28 @@ impl Live {
 
     fn plugin_changed(&mut self, change: FileChange) {
         let begun = Instant::now();
-        let FileChange { name, path, found } = change;
+        let FileChange { name, path, limit, found } = change;
         let used = stock::used(&self.world.config).contains(&name);
         let known = self.plugins.get(&name).cloned();
-        match found {
+        let component = Component::read(&path, limit);
+        let digest = component.as_ref().map(|component| component.digest).map_err(Clone::clone);
+        match &digest {
+            // It has changed since it was seen; a reload in between has made the new one live, or it will be seen again.
+            now if *now != found => return,
             Err(FileError::Missing) => return self.plugin_gone(&name, used),
-            Ok(Component { digest, .. })
-                if known.as_ref().is_some_and(|known| known.digest == digest) =>
-            {
-                tracing::info!(plugin = %name, digest = %digest.short(), "the file is the loaded version again");
+            Ok(digest) if known.as_ref().is_some_and(|known| known.digest == *digest) => {
+                if self.astray.remove(&name) {
+                    let digest = digest.short();
+                    tracing::info!(plugin = %name, digest, "the file is the loaded version again");
+                }
                 return;
             }
             _ => {}
         }
-        let digest = found.as_ref().ok().map(|component| component.digest);
+        self.astray.remove(&name);
         let plugin = stock::plugin_of(&self.world.config, &name, path.clone());
         let (runtime, config) = (&self.parts.runtime, &self.world.config);
-        let prepared = stock::load(runtime, config, &plugin, found, known.as_deref());
+        let prepared = stock::load(runtime, config, &plugin, component, known.as_deref());
         let swapped = prepared.and_then(|prepared| {
             let swapped = self.swap(&name, Arc::new(prepared), used);
             swapped.map(|generation| (generation, begun.elapsed()))
@@ -196,11 +214,25 @@ impl Live {
         match swapped {
             Ok((generation, took)) => self.tell_swap(&name, known.as_deref(), generation, took),
             Err(problems) => {
-                let refused = Refused { name, path, digest, problems, used };
-                self.parts.tell_refused(&refused);
-                self.parts.count_swap(&refused.name, "refused");
+                let settings = prepare::wanted(&self.world.config, &plugin);
+                let digest = digest.ok();
+                let refused = Refused { name, path, digest, problems, used, settings };
+                self.refuse(refused, known.as_deref());
             }
         }
+    }
+
+    /// What served before serves on.
+    fn refuse(&mut self, refused: Refused, serving: Option<&Prepared>) {
+        if serving.is_some() {
+            self.astray.insert(refused.name.clone());
+        } else if refused.is_known(&self.refused) {
+            return; // the first look at the folder after the start sees what the start has seen
+        }
+        self.parts.tell_refused(&refused, serving);
+        self.parts.count_swap(&refused.name, "refused");
+        self.refused.retain(|r| r.name != refused.name);
+        self.refused.push(refused);
     }
 
     /// Makes another version of a plugin the one that serves; gives the generation, which changes only if a route uses it.
@@ -225,16 +257,22 @@ impl Live {
             self.world = world;
         }
         self.plugins = plugins;
+        self.refused.retain(|refused| refused.name != *name);
         self.tell_live();
         Ok(generation)
     }
 
     fn plugin_gone(&mut self, name: &PluginName, used: bool) {
         if used {
-            let message = "the file is gone; the loaded version serves on, but a reload needs the file";
+            self.astray.insert(name.clone());
+            let message =
+                "the file is gone; the loaded version serves on, but a reload needs the file";
             tracing::warn!(plugin = %name, "{message}");
             self.parts.status.event("refused", format!("`{name}`: {message}"));
-        } else if self.plugins.remove(name).is_some() {
+            return;
+        }
+        self.refused.retain(|refused| refused.name != *name);
+        if self.plugins.remove(name).is_some() {
             self.parts.versions.retire(name);
             self.tell_live();
             tracing::info!(plugin = %name, "removed");
@@ -257,16 +295,19 @@ impl Live {
         }
         let used = stock::used(&self.world.config);
         for (name, prepared) in &stock.plugins {
+            let state = if used.contains(name) { State::Active } else { State::Unused };
             let known = self.plugins.get(name);
-            if !known.is_some_and(|known| known.is_same_as(prepared)) {
-                let state = if used.contains(name) { State::Active } else { State::Unused };
-                self.parts.versions.record(name, prepared.as_version(state));
+            match known.is_some_and(|known| known.is_same_as(prepared)) {
+                true => self.parts.versions.mark(name, state),
+                false => self.parts.versions.record(name, prepared.as_version(state)),
             }
         }
-        for refused in &stock.refused {
-            self.parts.tell_refused(refused);
+        for refused in stock.refused.iter().filter(|r| !r.is_known(&self.refused)) {
+            self.parts.tell_refused(refused, None);
         }
         self.plugins = stock.plugins;
+        self.refused = stock.refused;
+        self.astray.clear();
     }
 
     fn counts(&self) -> Counts {
@@ -294,6 +335,9 @@ pub enum StartError {
     /// There are no threads.
     #[error("workers could not be started")]
     Workers(#[source] std::io::Error),
+    /// There is no folder for compiled plugins.
+    #[error("there is no folder for compiled plugins")]
+    Folder(#[source] std::io::Error),
     /// There is no engine.
     #[error(transparent)]
     Runtime(#[from] edgewit_wasm::RuntimeError),
@@ -323,9 +367,6 @@ fn make(
     metrics: &Arc<Metrics>,
     before: Option<&World>,
 ) -> Result<World, AssembleError> {
-    let find = |plugin: &Plugin, place: &FilterUse| {
-        let filter = plugins.get(&plugin.name)?.find(&settings(plugin, Some(place)))?;
-        Some(Arc::clone(filter) as Arc<dyn Filter>)
-    };
+    let find = |plugin: &Plugin, place: &FilterUse| prepare::find(plugins, plugin, place);
     assemble(generation, config, &find, metrics, before)
 }

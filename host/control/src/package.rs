@@ -44,7 +44,8 @@ const CUSTOM: u8 = 0;
 /// Checks a component and writes into it what it should say of itself; gives it and what it says now.
 pub fn package(bytes: &[u8], package: &Package) -> Result<(Vec<u8>, Inspection), PackageError> {
     let before = edgewit_wasm::inspect(bytes)?;
-    let invalid = |key, e: &dyn std::fmt::Display| PackageError::Value { key, detail: format!("{e:#}") };
+    let invalid =
+        |key, e: &dyn std::fmt::Display| PackageError::Value { key, detail: format!("{e:#}") };
     let mut metadata = AddMetadata::default();
     metadata.name = AddMetadataField::Set(package.name.clone());
     metadata.version = AddMetadataField::Set(Version::new(package.version.clone()));
@@ -61,7 +62,8 @@ pub fn package(bytes: &[u8], package: &Package) -> Result<(Vec<u8>, Inspection),
     }
     metadata.processed_by = vec![("edgewit".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
     let mut out = metadata.to_wasm(bytes).map_err(|e| invalid("name", &e))?;
-    if let Some(schema) = package.config_schema.as_ref().filter(|_| before.config_schema.is_none()) {
+    if let Some(schema) = package.config_schema.as_ref().filter(|_| before.config_schema.is_none())
+    {
         append(&mut out, SCHEMA_SECTION, schema.as_bytes());
     }
     let after = edgewit_wasm::inspect(&out)?;

@@ -179,7 +179,8 @@ mod tests {
             .into_iter()
             .map(|w| (serde_json::Value::Object(w.settings.config).to_string(), w.place.unwrap().1))
             .collect();
-        let expected = [(r#"{"one":1,"two":2}"#.to_owned(), 0), (r#"{"one":1,"two":3}"#.to_owned(), 1)];
+        let expected =
+            [(r#"{"one":1,"two":2}"#.to_owned(), 0), (r#"{"one":1,"two":3}"#.to_owned(), 1)];
         assert_eq!(wanted, expected);
     }
 

@@ -110,7 +110,11 @@ mod tests {
         let missing =
             Cause::File { path: "plugins/geo.wasm".to_owned(), error: FileError::Missing };
         let text = problem(missing).diagnostic(None).render(false);
-        assert!(text.starts_with("error[E0401]: `geo` cannot be loaded from `plugins/geo.wasm`: there is"));
+        assert!(
+            text.starts_with(
+                "error[E0401]: `geo` cannot be loaded from `plugins/geo.wasm`: there is"
+            )
+        );
         assert!(text.contains("help: put the file there"), "{text}");
         let text = problem(Cause::FailOpen).diagnostic(None).render(false);
         assert!(text.contains("error[E0") && text.contains("skip-even-auth"), "{text}");

@@ -17,6 +17,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     admin::{Admin, Pages},
+    cache_dir::CacheDir,
     gauges::Gauges,
     live::{ChangeError, Changed, Live, Parts, StartError},
     source::{Overrides, Read, Source},
@@ -49,8 +50,9 @@ pub struct Options {
 
 /// Each reserves address space, not memory. More requests than that inside filters wait or get 503.
 const INSTANCES: u32 = 1_000;
-/// Changes that wait for the one before them.
-const SIGHTS: usize = 16;
+/// Changes that wait for the one before them: while one is made live, nobody looks for the next, so that the next look sees
+/// the latest state and not every step to it.
+const SIGHTS: usize = 1;
 
 impl Server {
     /// Reads and checks the configuration.
@@ -90,9 +92,10 @@ impl Server {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         let workers = read.config.server.workers.unwrap_or_else(cores).max(1);
         let metrics = Metrics::new(workers);
+        let cache = CacheDir::new(&read.config).map_err(StartError::Folder)?;
         let runtime = Runtime::new(Settings {
             compiler: options.compiler.unwrap_or_else(own_program),
-            cache_dir: cache_dir(&read.config),
+            cache_dir: cache.path(),
             metrics: Arc::clone(metrics.plugins()),
             instances: options.instances.unwrap_or(INSTANCES),
         })?;
@@ -102,6 +105,7 @@ impl Server {
             overrides: options.overrides,
             watch_config: options.watch_config,
             runtime,
+            _cache: cache,
             gauges: Gauges::new(&metrics),
             metrics,
             versions: Arc::new(Versions::default()),
@@ -109,11 +113,6 @@ impl Server {
         };
         Live::start(parts, read, workers, begun)
     }
-}
-
-/// Folder of compiled plugins.
-pub(crate) fn cache_dir(config: &Config) -> PathBuf {
-    config.server.state_dir.join("compiled")
 }
 
 /// The program that is running, even if its file has been replaced since.
@@ -142,6 +141,7 @@ impl Running {
         let parts = live.parts();
         let (status, versions) = (Arc::clone(&parts.status), Arc::clone(&parts.versions));
         let metrics = Arc::clone(&parts.metrics);
+        let measure = parts.measure();
         let watched = live.watched();
         let live = Arc::new(Mutex::new(live));
         let mut tasks = JoinSet::new();
@@ -151,8 +151,8 @@ impl Running {
         let address = admin.as_ref().map(Admin::address);
         status.set_admin(address);
         if let Some(admin) = admin {
-            let pages =
-                Pages::new(Arc::clone(&metrics), Arc::clone(&status), Arc::clone(&versions));
+            let (status, versions) = (Arc::clone(&status), Arc::clone(&versions));
+            let pages = Pages::new(Arc::clone(&metrics), status, versions, measure);
             tasks.spawn(admin.serve(pages));
         }
         let admin = address;

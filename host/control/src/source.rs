@@ -61,9 +61,7 @@ impl Source {
     pub(crate) fn read(&self, overrides: &Overrides) -> Result<Read, Report> {
         let loaded = match self {
             Source::File(path) => Some(edgewit_config::load(path)?),
-            Source::Text { name, text, base } => {
-                Some(edgewit_config::load_text(name, text, base)?)
-            }
+            Source::Text { name, text, base } => Some(edgewit_config::load_text(name, text, base)?),
             Source::Welcome => None,
         };
         let mut config = match &loaded {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt,
     net::SocketAddr,
     path::PathBuf,
     sync::{
@@ -58,6 +59,25 @@ pub struct Counts {
     pub plugins: usize,
     /// Upstreams.
     pub upstreams: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { listeners, routes, plugins, upstreams } = *self;
+        let things = [
+            (listeners, "listener"),
+            (routes, "route"),
+            (plugins, "plugin"),
+            (upstreams, "upstream"),
+        ];
+        let words = things.map(|(n, thing)| counted(n, thing));
+        f.write_str(&words.join(" · "))
+    }
+}
+
+/// A number of things in words.
+pub(crate) fn counted(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
 impl Counts {

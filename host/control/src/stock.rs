@@ -9,7 +9,7 @@ use crate::{
     Digest,
     file::Component,
     folder::{Wanted, undeclared},
-    prepare::{Prepared, PreparedPlugins, wanted},
+    prepare::{Prepared, PreparedPlugins, Wanting, wanted},
     problem::{Cause, Problem},
 };
 
@@ -23,7 +23,7 @@ pub(crate) struct Stock {
 }
 
 /// A plugin that cannot serve.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Refused {
     pub(crate) name: PluginName,
     pub(crate) path: PathBuf,
@@ -31,6 +31,27 @@ pub(crate) struct Refused {
     pub(crate) problems: Vec<Problem>,
     /// Does a route use it?
     pub(crate) used: bool,
+    /// What it was wanted with.
+    pub(crate) settings: Vec<Wanting>,
+}
+
+impl Refused {
+    /// Would loading it again be the same again? A plugin that a route uses gets another chance: a child process may have
+    /// had too little time on a busy machine.
+    fn still_holds(&self, digest: Option<Digest>, settings: &[Wanting]) -> bool {
+        !self.used && digest.is_some() && self.digest == digest && self.settings == settings
+    }
+
+    /// Has the same been told already?
+    pub(crate) fn is_known(&self, before: &[Refused]) -> bool {
+        let same = |r: &Refused| {
+            r.name == self.name
+                && r.digest == self.digest
+                && r.used == self.used
+                && r.problems == self.problems
+        };
+        before.iter().any(same)
+    }
 }
 
 /// Plugins that routes use.
@@ -46,20 +67,32 @@ pub(crate) fn plugin_of(config: &Config, name: &PluginName, path: PathBuf) -> Pl
     }
 }
 
-/// Reads and loads every plugin. Filters are taken over from `before` where nothing about them has changed.
-pub(crate) fn gather(runtime: &Runtime, config: &Config, before: &PreparedPlugins) -> Stock {
-    let used = used(config);
+/// Reads and loads every plugin. Filters are taken over from `before` where nothing about them has changed, and so are
+/// refusals of plugins that no route uses.
+pub(crate) fn gather(
+    runtime: &Runtime,
+    config: &Config,
+    before: &PreparedPlugins,
+    refused_before: &[Refused],
+) -> Stock {
+    let all_used = used(config);
     let mut stock = Stock::default();
     for (name, wish) in Wanted::of(config).list().plugins {
         let plugin = plugin_of(config, &name, wish.path);
         let component = Component::read(&plugin.path, wish.limit);
         let digest = component.as_ref().ok().map(|c| c.digest);
+        let (used, settings) = (all_used.contains(&name), wanted(config, &plugin));
+        let known = refused_before.iter().find(|r| r.name == name);
+        if let Some(known) = known.filter(|r| !used && r.still_holds(digest, &settings)) {
+            stock.refused.push(known.clone());
+            continue;
+        }
         let before = before.get(&name).map(Arc::as_ref);
         match load(runtime, config, &plugin, component, before) {
             Ok(prepared) => drop(stock.plugins.insert(name, Arc::new(prepared))),
             Err(problems) => {
-                let used = used.contains(&name);
-                stock.refused.push(Refused { name, path: plugin.path, digest, problems, used });
+                let path = plugin.path;
+                stock.refused.push(Refused { name, path, digest, problems, used, settings });
             }
         }
     }

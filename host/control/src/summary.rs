@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use crate::{prepare::PreparedPlugins, status::Counts};
+use crate::{
+    prepare::PreparedPlugins,
+    status::{Counts, counted},
+};
 
 /// What a start has brought. Its text is the line `ready in ...`.
 #[derive(Debug, Clone, Serialize)]
@@ -60,8 +63,8 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { listeners, routes, plugins, upstreams } = self.counts;
-        write!(f, "ready in {} ms · {}", self.took_ms, count(listeners, "listener"))?;
-        write!(f, " · {} · {}", count(routes, "route"), count(plugins, "plugin"))?;
+        write!(f, "ready in {} ms · {}", self.took_ms, counted(listeners, "listener"))?;
+        write!(f, " · {} · {}", counted(routes, "route"), counted(plugins, "plugin"))?;
         match (self.from_cache, self.compiled) {
             (0, 0) => {}
             (cached, 0) => write!(f, " ({cached} from cache)")?,
@@ -71,12 +74,8 @@ impl fmt::Display for Summary {
                 write!(f, " ({cached} from cache, {compiled} compiled in {took} ms)")?;
             }
         }
-        write!(f, " · {} · generation {}", count(upstreams, "upstream"), self.generation)
+        write!(f, " · {} · generation {}", counted(upstreams, "upstream"), self.generation)
     }
-}
-
-fn count(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 #[cfg(test)]
@@ -86,7 +85,8 @@ mod tests {
     #[test]
     fn a_start_is_one_line() {
         let counts = Counts { listeners: 2, routes: 14, plugins: 6, upstreams: 1 };
-        let mut summary = Summary::new(Duration::from_millis(41), counts, &PreparedPlugins::new(), 1);
+        let mut summary =
+            Summary::new(Duration::from_millis(41), counts, &PreparedPlugins::new(), 1);
         assert_eq!(
             summary.to_string(),
             "ready in 41 ms · 2 listeners · 14 routes · 6 plugins · 1 upstream · generation 1"

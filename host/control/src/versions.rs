@@ -1,6 +1,6 @@
 //! Which versions of which plugins were there, and what became of them?
 
-use std::{collections::VecDeque, path::PathBuf, time::SystemTime};
+use std::{collections::VecDeque, path::PathBuf};
 
 use dashmap::DashMap;
 use edgewit_model::PluginName;
@@ -68,7 +68,7 @@ const MOST_PLUGINS: usize = 1_000;
 
 impl Versions {
     /// Puts down what became of a version. The one that served before becomes a previous one if this one serves.
-    pub fn record(&self, plugin: &PluginName, version: Version) {
+    pub(crate) fn record(&self, plugin: &PluginName, version: Version) {
         if self.plugins.len() >= MOST_PLUGINS && !self.plugins.contains_key(plugin) {
             return;
         }
@@ -90,12 +90,22 @@ impl Versions {
         });
     }
 
+    /// The version that serves is used now, or is no more.
+    pub(crate) fn mark(&self, plugin: &PluginName, state: State) {
+        if let Some(mut history) = self.plugins.get_mut(plugin) {
+            for version in history.iter_mut().filter(|v| v.serves() && v.state != state) {
+                version.state = state;
+                version.since = Timestamp::now();
+            }
+        }
+    }
+
     /// The plugin serves no more.
-    pub fn retire(&self, plugin: &PluginName) {
+    pub(crate) fn retire(&self, plugin: &PluginName) {
         if let Some(mut history) = self.plugins.get_mut(plugin) {
             for version in history.iter_mut().filter(|v| v.serves()) {
                 version.state = State::Previous;
-                version.since = Timestamp(SystemTime::now());
+                version.since = Timestamp::now();
             }
         }
     }
@@ -120,6 +130,8 @@ impl Version {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn version(content: u8, state: State) -> Version {
@@ -160,10 +172,16 @@ mod tests {
         let expected = expected.map(|(v, s)| (v.to_owned(), s));
         assert_eq!(states(&versions), expected);
         versions.record(&name, version(5, State::Active)); // put back
-        assert_eq!(states(&versions)[..2], [("5".into(), State::Active), ("8".into(), State::Previous)]);
+        assert_eq!(
+            states(&versions)[..2],
+            [("5".into(), State::Active), ("8".into(), State::Previous)]
+        );
         versions.record(&name, version(9, State::Refused));
         versions.record(&name, version(9, State::Refused));
-        assert_eq!(states(&versions)[..2], [("9".into(), State::Refused), ("5".into(), State::Active)]);
+        assert_eq!(
+            states(&versions)[..2],
+            [("9".into(), State::Refused), ("5".into(), State::Active)]
+        );
         versions.retire(&name);
         assert!(states(&versions).iter().all(|(_, state)| *state != State::Active));
     }

@@ -151,7 +151,7 @@ mod tests {
             Some(Sight::Plugins(changes)) => {
                 assert_eq!(changes.len(), 1);
                 assert_eq!(changes[0].name.as_str(), "a");
-                assert_eq!(changes[0].found.as_ref().unwrap().bytes, COMPONENT);
+                assert_eq!(changes[0].found, Ok(crate::Digest::of(COMPONENT)));
             }
             other => panic!("{other:?}"),
         }

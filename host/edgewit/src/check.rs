@@ -28,8 +28,7 @@ pub(crate) fn run(
         if let (false, Some(counts)) = (failed, checked.counts) {
             let name = source.path().map(|path| path.display().to_string());
             let name = name.unwrap_or_else(|| "the configuration".to_owned());
-            let (routes, plugins) = (counts.routes, counts.plugins);
-            screen.note(format!("{name} is valid: {routes} routes, {plugins} plugins"));
+            screen.note(format!("{name} is valid · {counts}"));
         }
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -47,11 +47,7 @@ pub(crate) fn overrides(global: &Global) -> Overrides {
         (false, 2) => Some("debug"),
         (false, _) => Some("trace"),
     };
-    Overrides {
-        admin: global.admin,
-        log_level: level.map(str::to_owned),
-        ..Overrides::default()
-    }
+    Overrides { admin: global.admin, log_level: level.map(str::to_owned), ..Overrides::default() }
 }
 
 /// Shows messages, with a last line that counts them.
@@ -67,7 +63,8 @@ pub(crate) fn show(report: &Report, screen: Screen) {
 }
 
 fn count(report: &Report) -> String {
-    let is_error = |d: &&edgewit_config::Diagnostic| d.severity() == edgewit_config::Severity::Error;
+    let is_error =
+        |d: &&edgewit_config::Diagnostic| d.severity() == edgewit_config::Severity::Error;
     let errors = report.diagnostics().iter().filter(is_error).count();
     let warnings = report.diagnostics().len() - errors;
     let words = |n: usize, what: &str| match n {

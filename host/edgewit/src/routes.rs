@@ -86,7 +86,8 @@ fn action(route: &Route) -> String {
         Action::Forward(targets) => match targets.as_slice() {
             [only] => only.name.to_string(),
             several => {
-                let words = several.iter().map(|target| format!("{}:{}", target.name, target.weight));
+                let words =
+                    several.iter().map(|target| format!("{}:{}", target.name, target.weight));
                 words.collect::<Vec<_>>().join(", ")
             }
         },
@@ -136,9 +137,7 @@ fn explain(
     });
     let winner = candidates.iter().find(|c| c.why == Why::Wins).map(|c| c.route.to_string());
     if screen.is_json() {
-        let object = |c: &Candidate| {
-            json!({ "route": c.route, "pattern": c.pattern, "wins": c.why == Why::Wins, "why": why(&c.why) })
-        };
+        let object = |c: &Candidate| json!({ "route": c.route, "pattern": c.pattern, "wins": c.why == Why::Wins, "why": why(&c.why) });
         let all: Vec<_> = candidates.iter().map(object).collect();
         screen.json(&json!({ "winner": winner, "candidates": all }))?;
     } else {

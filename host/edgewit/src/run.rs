@@ -9,11 +9,13 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::Context as _;
 use edgewit_control::{Options, Running, Server, Source, StartError};
 use edgewit_telemetry::Log;
+use tokio::sync::Notify;
 
 use crate::{
     cli::{self, Global},
@@ -26,11 +28,7 @@ use crate::{
 const INTERRUPTED: u8 = 130;
 
 /// Serves until a signal ends it.
-pub(crate) fn run(
-    global: &Global,
-    options: &cli::Run,
-    screen: Screen,
-) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(global: &Global, options: &cli::Run, screen: Screen) -> anyhow::Result<ExitCode> {
     let source = config::find(global)?.unwrap_or(Source::Welcome);
     let greeting = greeting(&source);
     let overrides =
@@ -46,10 +44,15 @@ pub(crate) fn run(
     };
     config::show(&server.warnings(), screen);
     let log = Log::init(&server.config().telemetry)?;
-    crate::runtime()?.block_on(async {
+    let runtime = crate::runtime()?;
+    let ended = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let running = match server.start(Some(log)).await {
-            Ok(running) => running,
+        let started = tokio::select! {
+            started = server.start(Some(log)) => started,
+            code = gives_up(&mut signals) => return Ok(code),
+        };
+        let running = match started {
+            Ok(running) => Arc::new(running),
             Err(StartError::Refused(report)) => {
                 config::show(&report, screen);
                 return Ok(ExitCode::FAILURE);
@@ -59,16 +62,33 @@ pub(crate) fn run(
         let _pid_file = options.pid_file.as_deref().map(PidFile::write).transpose()?;
         announce(&running, &greeting, welcome, screen);
         Ok(serve(&running, &mut signals).await)
-    })
+    });
+    // A plugin may be compiling; whoever ends the server does not want to wait for it.
+    runtime.shutdown_background();
+    ended
 }
 
-async fn serve(running: &Running, signals: &mut Signals) -> ExitCode {
+/// Waits for a signal that ends a server which does not serve yet.
+async fn gives_up(signals: &mut Signals) -> ExitCode {
     loop {
         match signals.next().await {
-            Wish::Reload => drop(running.reload().await), // the log tells what came of it
+            Wish::Reload => {} // everything is being read anyway
+            Wish::Drain => return ExitCode::SUCCESS,
+            Wish::Interrupt => return ExitCode::from(INTERRUPTED),
+        }
+    }
+}
+
+async fn serve(running: &Arc<Running>, signals: &mut Signals) -> ExitCode {
+    let wanted = Arc::new(Notify::new());
+    let reloads = tokio::spawn(reload(Arc::clone(running), Arc::clone(&wanted)));
+    loop {
+        match signals.next().await {
+            Wish::Reload => wanted.notify_one(),
             Wish::Drain | Wish::Interrupt => break,
         }
     }
+    reloads.abort();
     let drain = running.drain();
     tokio::pin!(drain);
     loop {
@@ -86,6 +106,14 @@ async fn serve(running: &Running, signals: &mut Signals) -> ExitCode {
                 }
             }
         }
+    }
+}
+
+/// Reloads beside the signals, so that none has to wait. Several wishes during one reload are one more.
+async fn reload(running: Arc<Running>, wanted: Arc<Notify>) {
+    loop {
+        wanted.notified().await;
+        drop(running.reload().await); // the log tells what came of it
     }
 }
 

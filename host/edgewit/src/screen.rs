@@ -70,7 +70,11 @@ impl Screen {
 
     /// Text in a colour of ANSI, if standard error takes colours.
     pub(crate) fn paint(self, color: u8, text: &str) -> String {
-        if self.colors_notes() { format!("\u{1b}[{color}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colors_notes() {
+            format!("\u{1b}[{color}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 

@@ -184,8 +184,7 @@ pub(crate) fn pre(engine: &Engine, component: &Component) -> Result<InstancePre<
     let mut linker = Linker::new(engine);
     capability::link(&mut linker).map_err(host)?;
     wasi::link(&mut linker).map_err(host)?;
-    // What is left below `wasi:` is defined and denied; nothing else is left after `Inspection::check`.
-    linker.define_unknown_imports_as_traps(component).map_err(contract)?;
+    wasi::deny_the_rest(&mut linker, component).map_err(host)?;
     linker.instantiate_pre(component).map_err(contract)
 }
 

@@ -38,7 +38,8 @@ fn declared(names: &[String]) -> Result<(Vec<HeaderName>, bool), String> {
         return Err(format!("declares {} fields, at most {MAX_DECLARED}", names.len()));
     }
     let all = names.iter().any(|n| n == "*");
-    let named = names.iter().filter(|n| *n != "*").map(|name| {
+    // `*` keeps its place in the list, because positions are slots; as a token it is even a field name.
+    let named = names.iter().map(|name| {
         HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| format!("declares `{}`, which is no field name", name.escape_debug()))
     });

@@ -20,7 +20,7 @@ fn reason(error: &wasmtime::Error, limiter: &Limiter) -> StopReason {
     if error.is::<PoolConcurrencyLimitError>() {
         return StopReason::Exhausted;
     }
-    if error.is::<TooMuch>() || error.to_string().contains(HOST_BYTES) {
+    if error.is::<TooMuch>() || error.chain().any(|e| e.to_string().contains(HOST_BYTES)) {
         return StopReason::Capability;
     }
     match error.downcast_ref::<Trap>() {

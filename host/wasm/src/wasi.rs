@@ -11,7 +11,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceType};
+use wasmtime::component::{
+    Component, HasData, Linker, Resource, ResourceTable, ResourceType, types::ComponentItem,
+};
 use wasmtime_wasi::{
     HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView,
     cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView},
@@ -90,20 +92,79 @@ pub(crate) fn link(l: &mut Linker<State>) -> wasmtime::Result<()> {
     cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, State::cli)?;
     bindings::io::error::add_to_linker::<_, Io>(l, |s| &mut s.wasi().table)?;
     poll::add_to_linker::<_, NoWait>(l, |s| Ready(&mut s.wasi().table))?;
-    streams::add_to_linker::<_, NoWait>(l, |s| Ready(&mut s.wasi().table))?;
-    no_preopens(l)
+    streams::add_to_linker::<_, NoWait>(l, |s| Ready(&mut s.wasi().table))
 }
 
-/// A file system without any directory; the type of a directory must exist for the empty list of them.
-fn no_preopens(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    struct Denied;
-    let mut types = linker.instance("wasi:filesystem/types@0.2.0")?;
-    types.resource("descriptor", ResourceType::host::<Denied>(), |_, _| Ok(()))?;
-    let mut preopens = linker.instance("wasi:filesystem/preopens@0.2.0")?;
-    preopens.func_wrap("get-directories", |_, (): ()| {
-        Ok((Vec::<(Resource<Denied>, String)>::new(),))
-    })?;
+/// Interfaces that [`link`] links, whatever their version.
+const LINKED: [&str; 18] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+];
+
+/// The handle of something that nobody can have.
+struct Denied;
+
+/// Defines whatever else a component imports below `wasi:`, so that it can start; calling it is a trap. The one exception
+/// is the question which directories there are: none.
+pub(crate) fn deny_the_rest(
+    linker: &mut Linker<State>,
+    component: &Component,
+) -> wasmtime::Result<()> {
+    let engine = linker.engine().clone();
+    for (name, import) in component.component_type().imports(&engine) {
+        let interface = name.split('@').next().unwrap_or(name);
+        if !interface.starts_with("wasi:") || LINKED.contains(&interface) {
+            continue;
+        }
+        let ComponentItem::ComponentInstance(items) = import.ty else { continue };
+        let mut instance = linker.instance(name)?;
+        for (item, what) in items.exports(&engine) {
+            match what.ty {
+                ComponentItem::ComponentFunc(_) if item == "get-directories" => {
+                    let none = || (Vec::<(Resource<Denied>, String)>::new(),);
+                    instance.func_wrap(item, move |_, (): ()| Ok(none()))?;
+                }
+                ComponentItem::ComponentFunc(_) => {
+                    let text = format!("filters cannot use `{name}#{item}`");
+                    instance.func_new(item, move |_, _, _, _| {
+                        Err(wasmtime::Error::msg(text.clone()))
+                    })?;
+                }
+                ComponentItem::Resource(_) => {
+                    instance.resource(item, resource(item), |_, _| Ok(()))?;
+                }
+                _ => {}
+            }
+        }
+    }
     Ok(())
+}
+
+/// The type behind a resource that a denied interface names: one of `wasi:io` that it shares, or nothing.
+fn resource(name: &str) -> ResourceType {
+    match name {
+        "input-stream" => ResourceType::host::<streams::InputStream>(),
+        "output-stream" => ResourceType::host::<streams::OutputStream>(),
+        "pollable" => ResourceType::host::<DynPollable>(),
+        "error" => ResourceType::host::<bindings::io::error::Error>(),
+        _ => ResourceType::host::<Denied>(),
+    }
 }
 
 struct Io;

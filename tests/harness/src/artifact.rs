@@ -43,8 +43,17 @@ fn artifact(path: &str) -> PathBuf {
 }
 
 fn build() -> PathBuf {
-    let packages: Vec<String> = all_maintained().iter().map(|n| format!("-pedgewit-plugin-{n}")).collect();
-    let mut arguments = vec!["--profile", "filter", "--target", cargo::WASM, "--lib", "--examples", "-pedgewit-guests"];
+    let packages: Vec<String> =
+        all_maintained().iter().map(|n| format!("-pedgewit-plugin-{n}")).collect();
+    let mut arguments = vec![
+        "--profile",
+        "filter",
+        "--target",
+        cargo::WASM,
+        "--lib",
+        "--examples",
+        "-pedgewit-guests",
+    ];
     arguments.extend(packages.iter().map(String::as_str));
     cargo::build(&arguments);
     cargo::target_dir().join(Path::new(cargo::WASM)).join("filter")

@@ -29,7 +29,8 @@ pub fn target_dir() -> PathBuf {
 pub(crate) fn build(arguments: &[&str]) {
     let mut output = try_build(arguments);
     if target_is_missing(&output) {
-        let added = Command::new("rustup").args(["target", "add", WASM]).current_dir(root()).status();
+        let added =
+            Command::new("rustup").args(["target", "add", WASM]).current_dir(root()).status();
         assert!(added.is_ok_and(|status| status.success()), "`rustup target add {WASM}` failed");
         output = try_build(arguments);
     }

@@ -58,7 +58,10 @@ impl Certs {
         let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().expect("there are versions");
         let chain = vec![self.leaf.clone()];
-        builder.with_no_client_auth().with_single_cert(chain, self.secret.clone_key()).expect("they fit")
+        builder
+            .with_no_client_auth()
+            .with_single_cert(chain, self.secret.clone_key())
+            .expect("they fit")
     }
 }
 

@@ -11,7 +11,8 @@ pub fn of_wat(world: &str, wat: &str) -> Vec<u8> {
     let (package, _) = resolve.push_dir(cargo::root().join("wit")).expect("the contract is valid");
     let world = resolve.select_world(&[package], Some(world)).expect("the contract has that world");
     let mut module = wat::parse_str(wat).expect("the text is a module");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("a module takes metadata");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .expect("a module takes metadata");
     let encoder = ComponentEncoder::default().module(&module).expect("the module fits the world");
     encoder.validate(true).encode().expect("the component is valid")
 }

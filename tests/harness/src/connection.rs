@@ -58,7 +58,11 @@ impl Connection {
     }
 
     /// Opens a connection with TLS that trusts the authority of `certs` and offers one protocol by ALPN.
-    pub async fn open_tls(address: SocketAddr, certs: &Certs, protocol: Protocol) -> Result<Self, Error> {
+    pub async fn open_tls(
+        address: SocketAddr,
+        certs: &Certs,
+        protocol: Protocol,
+    ) -> Result<Self, Error> {
         let mut config = certs.client();
         config.alpn_protocols = match protocol {
             Protocol::H1 => vec![b"http/1.1".to_vec()],
@@ -68,7 +72,11 @@ impl Connection {
         let name = ServerName::try_from(Certs::NAME)?;
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
         let sender = Sender::handshake(stream, protocol).await?;
-        Ok(Self { sender, authority: format!("{}:{}", Certs::NAME, address.port()), scheme: "https" })
+        Ok(Self {
+            sender,
+            authority: format!("{}:{}", Certs::NAME, address.port()),
+            scheme: "https",
+        })
     }
 
     /// Asks, and reads the whole response.

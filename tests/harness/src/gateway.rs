@@ -32,7 +32,8 @@ impl Gateway {
     pub(crate) fn start(setup: Setup, arguments: &[String]) -> Self {
         let mut command = Command::new(program::path());
         command.args(["run", "--output", "json"]).args(arguments).current_dir(setup.path());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = Guard(child.expect("the program can be started"));
         let access = Lines::read(child.0.stdout.take().expect("it is piped"));
         let log = Lines::read(child.0.stderr.take().expect("it is piped"));
@@ -158,6 +159,11 @@ impl Gateway {
     /// Waits for the process to end.
     pub fn wait(&mut self) -> ExitStatus {
         until("the process to end", || self.child.0.try_wait().expect("a child can be waited for"))
+    }
+
+    /// Kills the process; gives back the folder it ran in.
+    pub fn stop(self) -> Setup {
+        self.setup
     }
 
     /// Has the process ended?

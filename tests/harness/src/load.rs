@@ -76,7 +76,8 @@ impl Load {
         for task in self.tasks {
             block_on(task).expect("a connection of the load does not panic");
         }
-        let failed = std::mem::take(&mut *self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner));
+        let failed =
+            std::mem::take(&mut *self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner));
         Loaded { requests: self.shared.requests.load(Ordering::Relaxed), failed }
     }
 }

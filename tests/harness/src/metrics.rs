@@ -17,14 +17,20 @@ impl Metrics {
     /// Reads the text format of Prometheus.
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self(lines.map(|line| Sample::parse(line).unwrap_or_else(|| panic!("no sample: {line}"))).collect())
+        Self(
+            lines
+                .map(|line| Sample::parse(line).unwrap_or_else(|| panic!("no sample: {line}")))
+                .collect(),
+        )
     }
 
     /// The sum of all series of that name that have these labels.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let has = |sample: &&Sample| {
             sample.name == name
-                && labels.iter().all(|(key, value)| sample.labels.get(*key).is_some_and(|v| v == value))
+                && labels
+                    .iter()
+                    .all(|(key, value)| sample.labels.get(*key).is_some_and(|v| v == value))
         };
         self.0.iter().filter(has).map(|sample| sample.value).sum()
     }
@@ -39,7 +45,9 @@ impl Sample {
     fn parse(line: &str) -> Option<Self> {
         let (series, value) = line.rsplit_once(' ')?;
         let value = value.parse().ok()?;
-        let Some((name, labels)) = series.strip_suffix('}').and_then(|series| series.split_once('{')) else {
+        let Some((name, labels)) =
+            series.strip_suffix('}').and_then(|series| series.split_once('{'))
+        else {
             return Some(Self { name: series.to_owned(), labels: BTreeMap::new(), value });
         };
         let label = |label: &str| {

@@ -138,7 +138,8 @@ impl Origin {
         let accepting = spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true); // it may be gone
-                let (tls, handler, seen) = (tls.clone(), Arc::clone(&handler), Arc::clone(&remember));
+                let (tls, handler, seen) =
+                    (tls.clone(), Arc::clone(&handler), Arc::clone(&remember));
                 spawn(async move {
                     match tls {
                         None => serve(stream, protocol, handler, seen).await,
@@ -191,7 +192,9 @@ impl Seen {
         let whole = loop {
             match incoming.frame().await {
                 None => break true,
-                Some(Ok(frame)) => body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
+                Some(Ok(frame)) => {
+                    body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()))
+                }
                 Some(Err(_)) => break false,
             }
         };
@@ -213,7 +216,8 @@ impl Seen {
 
 fn echo(seen: &Seen) -> Response<Bytes> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let fields = seen.headers.iter().map(|(name, value)| [name.to_string(), text(value.as_bytes())]);
+    let fields =
+        seen.headers.iter().map(|(name, value)| [name.to_string(), text(value.as_bytes())]);
     let json = serde_json::json!({
         "method": seen.method.as_str(),
         "path": seen.uri.path_and_query().map_or("", |path| path.as_str()),
@@ -222,7 +226,9 @@ fn echo(seen: &Seen) -> Response<Bytes> {
         "body": text(&seen.body),
     });
     let mut response = Response::new(Bytes::from(json.to_string()));
-    response.headers_mut().insert("content-type", "application/json".parse().expect("it is a value"));
+    response
+        .headers_mut()
+        .insert("content-type", "application/json".parse().expect("it is a value"));
     response
 }
 

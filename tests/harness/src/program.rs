@@ -58,7 +58,8 @@ pub fn run(command: &mut Command) -> Outcome {
     let mut child = Guard(child.expect("the program can be started"));
     let stdout = read(child.0.stdout.take());
     let stderr = read(child.0.stderr.take());
-    let status = until("the end of a command", || child.0.try_wait().expect("a child can be waited for"));
+    let status =
+        until("the end of a command", || child.0.try_wait().expect("a child can be waited for"));
     let text = |reader: thread::JoinHandle<String>| reader.join().expect("reading does not panic");
     Outcome { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }

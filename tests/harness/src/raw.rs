@@ -16,7 +16,8 @@ pub struct Raw {
 impl Raw {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("it can be connected to");
+        let stream =
+            TcpStream::connect_timeout(&address, DEADLINE).expect("it can be connected to");
         Self::new(stream)
     }
 
@@ -41,7 +42,11 @@ impl Raw {
                 let rest = self.seen.split_off(start + text.len());
                 return lossy(std::mem::replace(&mut self.seen, rest));
             }
-            assert!(self.read_some(), "the end came before {text:?}: {:?}", lossy(self.seen.clone()));
+            assert!(
+                self.read_some(),
+                "the end came before {text:?}: {:?}",
+                lossy(self.seen.clone())
+            );
         }
     }
 

@@ -37,7 +37,8 @@ impl Reply {
     /// The body as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     /// What an echoing origin says it got as this field, all of them joined by commas.
@@ -55,8 +56,12 @@ impl Reply {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let problem = self.json();
-        let keys: Vec<&String> = problem.as_object().expect("a problem is an object").keys().collect();
+        let keys: Vec<&String> =
+            problem.as_object().expect("a problem is an object").keys().collect();
         assert_eq!(problem["status"], status, "{problem}");
-        assert!(keys.iter().all(|key| ["type", "title", "status", "instance"].contains(&key.as_str())), "{problem}");
+        assert!(
+            keys.iter().all(|key| ["type", "title", "status", "instance"].contains(&key.as_str())),
+            "{problem}"
+        );
     }
 }

@@ -19,7 +19,11 @@ pub(crate) struct Pages {
     metrics: Arc<Metrics>,
     status: Arc<Status>,
     versions: Arc<Versions>,
+    measure: Box<Measure>,
 }
+
+/// Brings up to date what is only known when somebody asks.
+pub(crate) type Measure = dyn Fn() + Send + Sync;
 
 #[derive(Debug, Clone, Copy)]
 enum Page {
@@ -45,12 +49,13 @@ impl Pages {
         metrics: Arc<Metrics>,
         status: Arc<Status>,
         versions: Arc<Versions>,
+        measure: Box<Measure>,
     ) -> Arc<Self> {
         let mut router = matchit::Router::new();
         for (path, page) in PAGES {
             router.insert(path, page).expect("the paths of the table differ");
         }
-        Arc::new(Self { router, metrics, status, versions })
+        Arc::new(Self { router, metrics, status, versions, measure })
     }
 
     /// The answer to a request that was found to be meant for us.
@@ -71,7 +76,10 @@ impl Pages {
             Page::Ready => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining").into_response()
             }
-            Page::Metrics => page(self.metrics.text(), METRICS_CONTENT_TYPE),
+            Page::Metrics => {
+                (self.measure)();
+                page(self.metrics.text(), METRICS_CONTENT_TYPE)
+            }
             Page::Status => json(&self.status.view()),
             Page::Plugins => json(&self.plugins()),
         }

@@ -24,7 +24,8 @@ fn get(path: &str, host: &str) -> String {
 async fn the_endpoint_tells_how_things_are() {
     let status = Arc::new(Status::new(None));
     let metrics = edgewit_telemetry::Metrics::new(1);
-    let pages = Pages::new(metrics, Arc::clone(&status), Arc::new(Versions::default()));
+    let pages =
+        Pages::new(metrics, Arc::clone(&status), Arc::new(Versions::default()), Box::new(|| ()));
     let admin = Admin::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = admin.address();
     tokio::spawn(admin.serve(pages));

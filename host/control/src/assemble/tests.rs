@@ -114,7 +114,10 @@ fn only_what_changed_is_made_anew() {
     ];
     for (from, to, routes, chains) in cases {
         let after = world(&BASE.replace(from, to), &fakes, Some(&before));
-        let expected = (routes.iter().map(ToString::to_string).collect(), chains.iter().map(ToString::to_string).collect());
+        let expected = (
+            routes.iter().map(ToString::to_string).collect(),
+            chains.iter().map(ToString::to_string).collect(),
+        );
         assert_eq!(renewed(&before, &after), expected, "{from} -> {to}");
         assert_eq!(after.snapshot.generation(), 2);
     }

@@ -2,15 +2,18 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use edgewit_config::Report;
 use edgewit_model::{Config, PluginName};
 use edgewit_proxy::Bound;
+use edgewit_telemetry::families;
 
 use super::{ChangeError, Changed, Live, Parts};
 use crate::{
+    admin::Measure,
     folder::Wanted,
     prepare::Prepared,
     source::Read,
@@ -26,7 +29,8 @@ impl Live {
     pub(super) fn tell_live(&mut self) {
         let url = |b: &Bound| format!("{}://{}", b.scheme.as_str(), b.address);
         let bound = self.proxy.bound();
-        let listeners: BTreeMap<_, _> = bound.iter().map(|b| (b.listener.clone(), url(b))).collect();
+        let listeners: BTreeMap<_, _> =
+            bound.iter().map(|b| (b.listener.clone(), url(b))).collect();
         let generation = self.world.snapshot.generation();
         let server = &self.world.config.server;
         let drain = DrainTimes { delay: server.drain_delay, timeout: server.drain_timeout };
@@ -106,20 +110,31 @@ impl Parts {
     }
 
     /// A version does not serve; another one may.
-    pub(super) fn tell_refused(&self, refused: &Refused) {
-        let Refused { name, path, digest, problems, used } = refused;
+    pub(super) fn tell_refused(&self, refused: &Refused, serving: Option<&Prepared>) {
+        let Refused { name, path, digest, problems, used, .. } = refused;
+        let serving = serving.map(Prepared::version);
         for problem in problems {
-            let (code, help) = (problem.code().id(), problem.help());
-            let path = path.display();
+            let (code, help, path) = (problem.code().id(), problem.help(), path.display());
             match used {
-                true => tracing::error!(plugin = %name, %path, code, help, "plugin refused: {problem}"),
-                false => tracing::warn!(plugin = %name, %path, code, help, "unused plugin refused: {problem}"),
+                true => tracing::error!(
+                    plugin = %name, %path, code, help, serving, "plugin refused: {problem}"
+                ),
+                false => tracing::warn!(
+                    plugin = %name, %path, code, help, serving, "unused plugin refused: {problem}"
+                ),
             }
         }
         let reason = problems.first().map(|problem| problem.refusal());
         let message = reason.as_ref().map_or("cannot be used", |reason| reason.message.as_str());
         self.status.event("refused", format!("plugin {message}"));
         self.versions.record(name, refused_version(refused, *digest, reason));
+    }
+
+    /// Counts the instances that are alive.
+    pub(crate) fn measure(&self) -> Box<Measure> {
+        let alive = self.metrics.gauge(&families::INSTANCES, &[("state", "alive")]);
+        let runtime = Arc::clone(&self.runtime);
+        Box::new(move || alive.set(runtime.live_instances()))
     }
 
     pub(super) fn count_swap(&mut self, plugin: &PluginName, result: &'static str) {

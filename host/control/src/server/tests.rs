@@ -84,9 +84,15 @@ async fn a_reload_goes_live_whole_or_not_at_all() {
 
     site.write(&(route("a", "two") + &route("b", "new")));
     let changed = running.reload().await.unwrap();
-    assert_eq!((changed.generation, changed.changed), (2, vec!["~routes.a".into(), "+routes.b".into()]));
+    assert_eq!(
+        (changed.generation, changed.changed),
+        (2, vec!["~routes.a".into(), "+routes.b".into()])
+    );
     assert_eq!(web(&running), address, "the socket stays");
-    assert_eq!((body(&running, "/a").await, body(&running, "/b").await), ("two".into(), "new".into()));
+    assert_eq!(
+        (body(&running, "/a").await, body(&running, "/b").await),
+        ("two".into(), "new".into())
+    );
 
     site.write(&(route("a", "three") + "[routes.c]\nmatch = '/c'\nupstream = 'nobody'"));
     let error = running.reload().await.unwrap_err();
@@ -130,7 +136,10 @@ async fn a_route_with_a_plugin_that_cannot_be_loaded_refuses_the_start() {
 
     site.write("[routes.a]\nmatch = '/a'\nfilters = ['bad']\nrespond = { status = 204 }");
     let refused = running.reload().await.unwrap_err().to_string();
-    assert!(refused.contains("error[E0401]: `bad`") && refused.contains("edgewit.toml:"), "{refused}");
+    assert!(
+        refused.contains("error[E0401]: `bad`") && refused.contains("edgewit.toml:"),
+        "{refused}"
+    );
     let error = site.start(false).await.err().unwrap();
     assert!(matches!(error, StartError::Refused(_)), "{error}");
 }

@@ -59,7 +59,12 @@ impl Mismatches {
         self.0.push(Mismatch { what: what.into(), expected, found });
     }
 
-    fn equal<T: PartialEq + ToString>(&mut self, what: &str, expected: Option<T>, found: impl Into<T>) {
+    fn equal<T: PartialEq + ToString>(
+        &mut self,
+        what: &str,
+        expected: Option<T>,
+        found: impl Into<T>,
+    ) {
         let found = found.into();
         if let Some(expected) = expected.filter(|expected| *expected != found) {
             self.push(what, expected.to_string(), found.to_string());

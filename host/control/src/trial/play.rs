@@ -240,7 +240,8 @@ impl Stage {
 }
 
 fn exchange(request: &Request) -> Result<Exchange, String> {
-    let method = request.method.parse().map_err(|_| format!("`{}` is no method", request.method))?;
+    let method =
+        request.method.parse().map_err(|_| format!("`{}` is no method", request.method))?;
     let (path, query) = match request.path.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (request.path.as_str(), None),
@@ -267,7 +268,8 @@ fn header_map(headers: &BTreeMap<String, Values>) -> Result<HeaderMap, String> {
     let mut map = HeaderMap::new();
     for (name, values) in headers {
         for value in &values.0 {
-            let name: HeaderName = name.parse().map_err(|_| format!("`{name}` is no field name"))?;
+            let name: HeaderName =
+                name.parse().map_err(|_| format!("`{name}` is no field name"))?;
             let value = HeaderValue::from_str(value)
                 .map_err(|_| format!("`{value}` is no value of a field"))?;
             map.append(name, value);

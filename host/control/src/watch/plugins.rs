@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use edgewit_model::PluginName;
+use edgewit_model::{ByteSize, PluginName};
 
 use super::settle::{Look, Settle};
 use crate::{
@@ -20,8 +20,10 @@ use crate::{
 pub(crate) struct FileChange {
     pub(crate) name: PluginName,
     pub(crate) path: PathBuf,
-    /// What is there now.
-    pub(crate) found: Result<Component, FileError>,
+    /// Bytes that it may have.
+    pub(crate) limit: ByteSize,
+    /// What was there.
+    pub(crate) found: Result<Digest, FileError>,
 }
 
 /// Knows the plugin files as they were at the last look.
@@ -71,8 +73,8 @@ impl PluginFiles {
         let mut found = Found::default();
         for (name, wish) in wishes {
             self.look_at(&name, &wish, now, &mut found);
-            let gone = |known: &Known| known.settle.settled().is_some_and(Reading::is_missing);
-            if !wanted.declared.contains_key(&name) && self.known.get(&name).is_some_and(gone) {
+            let gone = self.known.get(&name).is_some_and(Known::is_gone);
+            if gone && !wanted.declared.contains_key(&name) {
                 self.known.remove(&name);
             }
         }
@@ -91,8 +93,7 @@ impl PluginFiles {
             return;
         }
         let before = settled.map(|s| s.content.clone());
-        let component = Component::read(&wish.path, wish.limit);
-        let content = component.as_ref().map(|c| c.digest).map_err(Clone::clone);
+        let content = Component::read(&wish.path, wish.limit).map(|component| component.digest);
         let rest = match content {
             Err(FileError::Incomplete { .. }) => PATIENCE,
             _ => REST,
@@ -100,10 +101,10 @@ impl PluginFiles {
         match known.settle.look(Reading { stamp, content: content.clone() }, now, rest) {
             Look::Unchanged => {}
             Look::Moving => found.moving = true,
-            Look::Changed if before == Some(content) => {} // touched, or moved away and back
+            Look::Changed if before.as_ref() == Some(&content) => {} // touched, or moved away and back
             Look::Changed => {
-                let path = wish.path.clone();
-                found.changes.push(FileChange { name: name.clone(), path, found: component });
+                let Wish { path, limit } = wish.clone();
+                found.changes.push(FileChange { name: name.clone(), path, limit, found: content });
             }
         }
     }
@@ -128,6 +129,10 @@ impl Known {
         let missing = Reading { stamp: None, content: Err(FileError::Missing) };
         Self { path: wish.path.clone(), settle: Settle::new(Some(missing)) }
     }
+
+    fn is_gone(&self) -> bool {
+        !self.settle.is_moving() && self.settle.settled().is_some_and(Reading::is_missing)
+    }
 }
 
 impl Reading {
@@ -139,8 +144,6 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::symlink, path::Path};
-
-    use edgewit_model::ByteSize;
 
     use super::*;
 
@@ -175,8 +178,7 @@ mod tests {
             let mut changes = self.files.look(&wanted, self.now).changes;
             self.now += PATIENCE;
             changes.extend(self.files.look(&wanted, self.now).changes);
-            let digest = |c: FileChange| (c.name.to_string(), c.found.map(|c| c.digest));
-            changes.into_iter().map(digest).collect()
+            changes.into_iter().map(|c| (c.name.to_string(), c.found)).collect()
         }
     }
 

@@ -3,7 +3,8 @@
 use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
-use edgewit_control::Inspected;
+use edgewit_config::{Code, Diagnostic, code};
+use edgewit_control::{Inspected, LoadError};
 
 use crate::screen::Screen;
 
@@ -13,8 +14,8 @@ pub(crate) fn run(file: &Path, screen: Screen) -> anyhow::Result<ExitCode> {
     let inspected = match edgewit_control::inspect(&bytes) {
         Ok(inspected) => inspected,
         Err(error) => {
-            let help = error.help().map(|help| format!("\n  = help: {help}")).unwrap_or_default();
-            anyhow::bail!("[{}] `{}` {error}{help}", error.code(), file.display());
+            screen.error(refusal(&error, file).render(screen.colors_notes()));
+            return Ok(ExitCode::FAILURE);
         }
     };
     match screen.is_json() {
@@ -22,6 +23,12 @@ pub(crate) fn run(file: &Path, screen: Screen) -> anyhow::Result<ExitCode> {
         false => screen.data(describe(&inspected)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn refusal(error: &LoadError, file: &Path) -> Diagnostic {
+    let code = Code::find(error.code()).unwrap_or(code::PLUGIN_UNREADABLE);
+    let diagnostic = Diagnostic::new(code, format!("`{}` {error}", file.display()));
+    error.help().into_iter().fold(diagnostic, Diagnostic::help)
 }
 
 fn describe(inspected: &Inspected) -> String {

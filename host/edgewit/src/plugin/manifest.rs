@@ -39,7 +39,10 @@ pub(crate) struct Build {
     pub(crate) output: String,
     /// Files and folders that it is made of.
     #[serde(default)]
-    #[expect(dead_code, reason = "read by tools that build on change; here only its shape is checked")]
+    #[expect(
+        dead_code,
+        reason = "read by tools that build on change; here only its shape is checked"
+    )]
     pub(crate) watch: Vec<String>,
 }
 

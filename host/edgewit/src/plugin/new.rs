@@ -31,7 +31,8 @@ pub(crate) fn run(name: &str, lang: Language, screen: Screen) -> anyhow::Result<
     for (path, text) in &files {
         let path = folder.join(path);
         let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).with_context(|| format!("cannot make `{}`", parent.display()))?;
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot make `{}`", parent.display()))?;
         fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     let own = files.iter().filter(|(path, _)| !path.starts_with(SDK));
@@ -77,7 +78,9 @@ fn check(name: &str) -> anyhow::Result<()> {
     edgewit_model::PluginName::new(name).with_context(|| format!("`{name}`"))?;
     let letters = name.starts_with(|c: char| c.is_ascii_lowercase());
     if !letters || name.contains('.') || TAKEN.contains(&name) {
-        bail!("`{name}` cannot be a crate: begin with a letter, leave out dots and names of others");
+        bail!(
+            "`{name}` cannot be a crate: begin with a letter, leave out dots and names of others"
+        );
     }
     Ok(())
 }

@@ -85,7 +85,9 @@ fn describe(name: &str, suite: &Suite, verdict: &Verdict, screen: Screen) -> Str
         return lines.remove(0);
     }
     let case = suite.cases.iter().find(|case| case.name == verdict.name);
-    lines.extend(case.map(|c| format!("         request   {} {}", c.request.method, c.request.path)));
+    lines.extend(
+        case.map(|c| format!("         request   {} {}", c.request.method, c.request.path)),
+    );
     lines.extend(verdict.error.iter().map(|error| format!("         error     {error}")));
     lines.extend(verdict.outcome.iter().map(happened));
     for mismatch in &verdict.mismatches {

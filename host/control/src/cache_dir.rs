@@ -1,0 +1,35 @@
+//! Where compiled plugins are kept.
+
+use std::{io, path::PathBuf};
+
+use edgewit_model::Config;
+
+/// The server's own folder, so that the next start is quick; a temporary one where this user may not write.
+#[derive(Debug)]
+pub(crate) enum CacheDir {
+    Own(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl CacheDir {
+    /// Finds out whether the folder of the configuration can be written to.
+    pub(crate) fn new(config: &Config) -> io::Result<Self> {
+        let own = config.server.state_dir.join("compiled");
+        let probe = std::fs::create_dir_all(&own).and_then(|()| tempfile::tempfile_in(&own));
+        match probe {
+            Ok(_) => Ok(Self::Own(own)),
+            Err(error) => {
+                let folder = own.display();
+                tracing::warn!(%folder, %error, "compiled plugins are not kept for the next start");
+                tempfile::tempdir().map(Self::Temporary)
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        match self {
+            Self::Own(path) => path.clone(),
+            Self::Temporary(folder) => folder.path().to_path_buf(),
+        }
+    }
+}
