@@ -16,7 +16,7 @@ impl HugeStrings {
     }
 
     fn on_request(&self, request: &mut Request) {
-        let huge = "x".repeat(8 << 20);
+        let huge = "x".repeat(3 << 20);
         let limit = rate::Limit { tokens: 1, per_ms: 1, burst: 1 };
         match self.to.as_str() {
             "log" => log::info(&huge),

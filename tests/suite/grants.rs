@@ -56,7 +56,7 @@ fn another_version_of_the_contract_is_named() {
 fn another_shape_of_a_phase_is_named() {
     check(
         using(guest::WRONG_SHAPE),
-        &["E0402", "`wrong_shape` does not fit the contract", "on-request"],
+        &["E0402", "`wrong_shape` does not fit the contract: `request`: ", "mismatch"],
     );
 }
 

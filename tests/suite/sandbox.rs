@@ -49,8 +49,9 @@ fn the_environment_is_empty() {
 }
 
 #[test]
-fn what_a_guest_prints_goes_to_the_log() {
-    let gateway = Setup::new(ROUTE).guest(guest::OUTSIDE).start();
+fn what_a_guest_prints_goes_to_the_log_at_level_debug() {
+    let toml = ROUTE.to_owned() + "[telemetry]\nlog = { level = \"edgewit::plugin=debug\" }\n";
+    let gateway = Setup::new(toml).guest(guest::OUTSIDE).start();
     assert_status(&gateway.get("/print"), 200);
     for words in ["printed by a guest", "an error printed by a guest"] {
         let line = gateway.log.wait_for(&[words]);

@@ -1,6 +1,6 @@
 //! A filter that is stopped costs one request, in whatever phase.
 
-use edgewit_harness::{Gateway, Origin, Setup, get, post, until};
+use edgewit_harness::{Gateway, Origin, Setup, get, post, until_or_tell};
 
 use crate::common::{all, assert_status, plugin, route, upstream, with};
 use crate::guest;
@@ -67,10 +67,12 @@ fn check(guest: &str, keys: &str, reason: &str) {
 /// Telemetry runs after the response, so that the count may come later.
 fn wait_for_stops(gateway: &Gateway, plugin: &str, reason: &str, expected: usize) {
     let labels = [("plugin", plugin), ("reason", reason)];
-    until("the stop to be counted", || {
-        let stops = gateway.metrics().sum("edgewit_filter_stops_total", &labels);
-        (stops == expected as f64).then_some(())
-    });
+    let stops = || gateway.metrics().sum("edgewit_filter_stops_total", &labels);
+    let what = || {
+        let log = gateway.log.with(&["filter stopped"]).join("\n");
+        format!("{expected} stops by {reason}, not {}:\n{log}", stops())
+    };
+    until_or_tell(what, || (stops() == expected as f64).then_some(()));
 }
 
 #[test]

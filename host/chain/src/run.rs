@@ -334,10 +334,15 @@ impl Run {
     }
 
     /// Tells the filters that the request reached what came of it. Their failures change nothing any more.
+    ///
+    /// Fuel and host calls are counted anew, so that a filter is told even of an exchange in which they were used up.
     pub fn finish(&mut self, summary: &Summary) {
+        self.fuel = self.chain.request_fuel();
         for index in 0..self.reached {
             if self.link_phases(index).has(Phase::Telemetry) {
+                let whole = self.chain.links()[index].filter.allowance();
                 let slot = &mut self.slots[index];
+                slot.left = Allowance { log_lines: slot.left.log_lines, ..whole };
                 slot.disabled = false;
                 let _ = self.ask(index, Phase::Telemetry, |i, c| i.record(c, summary), |()| false);
             }

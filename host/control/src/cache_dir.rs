@@ -1,6 +1,6 @@
 //! Where compiled plugins are kept.
 
-use std::{io, path::PathBuf};
+use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::PathBuf};
 
 use edgewit_model::Config;
 
@@ -15,7 +15,9 @@ impl CacheDir {
     /// Finds out whether the folder of the configuration can be written to.
     pub(crate) fn new(config: &Config) -> io::Result<Self> {
         let own = config.server.state_dir.join("compiled");
-        let probe = std::fs::create_dir_all(&own).and_then(|()| tempfile::tempfile_in(&own));
+        // Whoever could write there could put native code there.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&own);
+        let probe = made.and_then(|()| tempfile::tempfile_in(&own));
         match probe {
             Ok(_) => Ok(Self::Own(own)),
             Err(error) => {

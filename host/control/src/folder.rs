@@ -7,6 +7,8 @@ use std::{
 
 use edgewit_model::{ByteSize, Config, Grants, OnError, Plugin, PluginName};
 
+use crate::{Digest, prepare::PreparedPlugins};
+
 /// Files in the plugin folder that are looked at; each costs a look every two seconds.
 const MOST_PLUGINS: usize = 1_000;
 
@@ -19,6 +21,8 @@ pub(crate) struct Wanted {
     pub(crate) declared: BTreeMap<PluginName, Wish>,
     /// Largest file among the others.
     pub(crate) file_size: ByteSize,
+    /// What was in the files when they were loaded.
+    pub(crate) loaded: BTreeMap<PluginName, (PathBuf, Digest)>,
 }
 
 /// A file that should be a component.
@@ -39,7 +43,7 @@ pub(crate) struct Listing {
 }
 
 impl Wanted {
-    pub(crate) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config, plugins: &PreparedPlugins) -> Self {
         let wish = |plugin: &Plugin| {
             let wish = Wish { path: plugin.path.clone(), limit: plugin.limits.file_size };
             (plugin.name.clone(), wish)
@@ -48,6 +52,10 @@ impl Wanted {
             folder: config.server.plugin_dir.clone(),
             declared: config.plugins.values().map(wish).collect(),
             file_size: config.plugin_limits.file_size,
+            loaded: plugins
+                .iter()
+                .map(|(name, plugin)| (name.clone(), (plugin.path.clone(), plugin.digest)))
+                .collect(),
         }
     }
 
@@ -131,6 +139,7 @@ mod tests {
                 (name("c"), Wish { path: at("other.wasm"), limit: ByteSize(1) }),
             ]),
             file_size: ByteSize(2),
+            loaded: BTreeMap::new(),
         };
         let listing = wanted.list();
         let found = Wish { path: at("b.wasm"), limit: ByteSize(2) };

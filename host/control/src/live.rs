@@ -19,6 +19,7 @@ use crate::{
     assemble::{AssembleError, World, assemble},
     cache_dir::CacheDir,
     file::{Component, FileError},
+    folder::Wanted,
     gauges::Gauges,
     prepare::{self, Prepared, PreparedPlugins},
     problem::Problem,
@@ -27,7 +28,7 @@ use crate::{
     stock::{self, Refused, Stock},
     summary::Summary,
     versions::{State, Versions},
-    watch::{FileChange, Watched},
+    watch::{ConfigFiles, FileChange, Watched},
 };
 
 /// The running configuration and everything that changes it. Its methods block; whoever calls them holds a lock.
@@ -56,6 +57,12 @@ pub(crate) struct Parts {
     pub(crate) status: Arc<Status>,
     pub(crate) versions: Arc<Versions>,
     pub(crate) log: Option<Log>,
+}
+
+impl Parts {
+    fn read(&self) -> Result<(Read, Option<ConfigFiles>), Report> {
+        self.source.read_for(&self.overrides, self.watch_config)
+    }
 }
 
 /// Why a change did not go live. What served before serves on.
@@ -92,13 +99,13 @@ impl Live {
     /// Loads plugins and makes everything live for the first time.
     pub(crate) fn start(
         parts: Parts,
-        read: Read,
+        (read, files): (Read, Option<ConfigFiles>),
         workers: usize,
         begun: Instant,
     ) -> Result<(Self, Summary), StartError> {
         let stock = stock::gather(&parts.runtime, &read.config, &PreparedPlugins::new(), &[]);
         refuse_used(&stock.refused, read.loaded.as_ref())?;
-        let watched = parts.watched(&read);
+        let watched = Watched { plugins: Wanted::of(&read.config, &stock.plugins), config: files };
         let loaded = read.loaded;
         let world = make(1, read.config, &stock.plugins, &parts.metrics, None)
             .map_err(|e| Report::from(e.diagnostic(loaded.as_ref())))?;
@@ -147,11 +154,11 @@ impl Live {
 
     fn try_reload(&mut self, begun: Instant) -> Result<Changed, ChangeError> {
         self.must_not_drain()?;
-        let read = self.parts.source.read(&self.parts.overrides)?;
+        let (read, files) = self.parts.read()?;
         let stock = stock::gather(&self.parts.runtime, &read.config, &self.plugins, &self.refused);
         refuse_used(&stock.refused, read.loaded.as_ref())?;
         let warnings = read.warnings();
-        let watched = self.parts.watched(&read);
+        let watched = Watched { plugins: Wanted::of(&read.config, &stock.plugins), config: files };
         let mut changed = crate::diff::diff(&self.world.config, &read.config);
         changed.extend(self.swapped(&stock));
         for key in crate::diff::needs_restart(&self.world.config, &read.config) {

@@ -24,7 +24,7 @@ use crate::{
     status::{DrainTimes, Status, StatusView},
     summary::Summary,
     versions::Versions,
-    watch::{self, Sight},
+    watch::{self, ConfigFiles, Sight},
 };
 
 /// A checked configuration that can be started.
@@ -32,6 +32,7 @@ pub struct Server {
     source: Source,
     options: Options,
     read: Read,
+    files: Option<ConfigFiles>,
     begun: Instant,
 }
 
@@ -58,8 +59,8 @@ impl Server {
     /// Reads and checks the configuration.
     pub fn load(source: Source, options: Options) -> Result<Self, Report> {
         let begun = Instant::now();
-        let read = source.read(&options.overrides)?;
-        Ok(Self { source, options, read, begun })
+        let (read, files) = source.read_for(&options.overrides, options.watch_config)?;
+        Ok(Self { source, options, read, files, begun })
     }
 
     /// What will be started.
@@ -88,7 +89,7 @@ impl Server {
     }
 
     fn start_blocking(self, log: Option<Log>) -> Result<(Live, Summary), StartError> {
-        let Server { source, options, read, begun } = self;
+        let Server { source, options, read, files, begun } = self;
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         let workers = read.config.server.workers.unwrap_or_else(cores).max(1);
         let metrics = Metrics::new(workers);
@@ -111,7 +112,7 @@ impl Server {
             versions: Arc::new(Versions::default()),
             log,
         };
-        Live::start(parts, read, workers, begun)
+        Live::start(parts, (read, files), workers, begun)
     }
 }
 

@@ -71,7 +71,36 @@ impl Source {
         overrides.apply(&mut config)?;
         Ok(Read { config, loaded })
     }
+
+    /// The same, with what to watch from then on, if that is wanted.
+    pub(crate) fn read_for(
+        &self,
+        overrides: &Overrides,
+        watch: bool,
+    ) -> Result<(Read, Option<ConfigFiles>), Report> {
+        match watch {
+            true => self.read_to_watch(overrides).map(|(read, files)| (read, Some(files))),
+            false => self.read(overrides).map(|read| (read, None)),
+        }
+    }
+
+    /// The same, with what to watch from then on. A change while the files were being read would not be seen later, so they
+    /// have to be the same before and after.
+    fn read_to_watch(&self, overrides: &Overrides) -> Result<(Read, ConfigFiles), Report> {
+        let mut before = self.read(overrides)?.files();
+        for _ in 1..TRIES {
+            let (read, known) = (self.read(overrides)?, before);
+            before = read.files();
+            if before == known {
+                return Ok((read, before));
+            }
+        }
+        Ok((self.read(overrides)?, before))
+    }
 }
+
+/// A file that somebody writes all the time is not waited for.
+const TRIES: usize = 3;
 
 impl Read {
     /// Warnings about the configuration.
@@ -79,14 +108,11 @@ impl Read {
         self.loaded.as_ref().map(|loaded| loaded.warnings.clone()).unwrap_or_default()
     }
 
-    /// What to watch to notice another configuration.
-    pub(crate) fn files(&self) -> ConfigFiles {
-        match &self.loaded {
-            Some(loaded) => {
-                ConfigFiles { files: loaded.files.clone(), folders: loaded.folders.clone() }
-            }
-            None => ConfigFiles::default(),
-        }
+    /// What to watch to notice another configuration, as it is now.
+    fn files(&self) -> ConfigFiles {
+        let loaded = self.loaded.as_ref();
+        let (files, folders) = loaded.map(|l| (l.files.clone(), l.folders.clone())).unzip();
+        ConfigFiles::new(files.unwrap_or_default(), folders.unwrap_or_default())
     }
 }
 

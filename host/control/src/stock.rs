@@ -77,7 +77,7 @@ pub(crate) fn gather(
 ) -> Stock {
     let all_used = used(config);
     let mut stock = Stock::default();
-    for (name, wish) in Wanted::of(config).list().plugins {
+    for (name, wish) in Wanted::of(config, &PreparedPlugins::new()).list().plugins {
         let plugin = plugin_of(config, &name, wish.path);
         let component = Component::read(&plugin.path, wish.limit);
         let digest = component.as_ref().ok().map(|c| c.digest);

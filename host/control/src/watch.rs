@@ -136,8 +136,9 @@ mod tests {
                 folder: plugins.clone(),
                 declared: BTreeMap::new(),
                 file_size: ByteSize(1 << 10),
+                loaded: BTreeMap::new(),
             },
-            config: Some(ConfigFiles { files: vec![config.clone()], folders: Vec::new() }),
+            config: Some(ConfigFiles::new(vec![config.clone()], Vec::new())),
         };
         let (_watched, receiver) = watch::channel(Arc::new(watched));
         let (sender, mut sights) = mpsc::channel(8);

@@ -82,5 +82,5 @@ fn pooling(instances: u32) -> PoolingAllocationConfig {
 fn has_swap() -> bool {
     let Ok(info) = std::fs::read_to_string("/proc/meminfo") else { return true };
     let total = info.lines().find_map(|line| line.strip_prefix("SwapTotal:"));
-    !total.is_some_and(|rest| rest.trim() == "0 kB")
+    total.is_none_or(|rest| rest.trim() != "0 kB")
 }

@@ -322,7 +322,10 @@ impl Indices {
     ) -> wasmtime::Result<()> {
         macro_rules! check {
             ($($field:ident),*) => {
-                $(if let Some(indices) = &self.$field { indices.load(&mut *store, instance)?; })*
+                $(if let Some(indices) = &self.$field {
+                    let name = || format!("`{}`", stringify!($field).replace('_', "-"));
+                    indices.load(&mut *store, instance).map_err(|e| e.context(name()))?;
+                })*
             };
         }
         check!(lifecycle, auth, routing, request, request_body, retry, response, response_body);

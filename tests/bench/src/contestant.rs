@@ -44,8 +44,7 @@ const FILTERS: usize = 5;
 
 /// Starts the origin and every contestant in front of it.
 pub(crate) fn start_all() -> Result<Vec<Contestant>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("no workspace")?;
-    build(root)?;
+    let root = root()?;
     let own = std::env::current_exe()?;
     let origin = spawn(CORES.1, &own, &["origin"])?;
     let (origin, to) = announced(origin)?;
@@ -66,7 +65,13 @@ pub(crate) fn start_all() -> Result<Vec<Contestant>> {
     ])
 }
 
-fn build(root: &Path) -> Result<()> {
+fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("no workspace")
+}
+
+/// Builds the host and the filter.
+pub(crate) fn build() -> Result<()> {
+    let root = root()?;
     let cargo = |args: &[&str]| -> Result<()> {
         let status = Command::new("cargo").args(args).current_dir(root).status()?;
         if status.success() { Ok(()) } else { bail!("cargo {} failed", args.join(" ")) }

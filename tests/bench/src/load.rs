@@ -16,7 +16,8 @@ use tokio::{
 const CONNECTIONS: usize = 64;
 /// Bytes of the longest answer, head and body.
 const MAX_ANSWER: usize = 16 << 10;
-const REQUEST: &[u8] = b"GET /bench?x=1 HTTP/1.1\r\nhost: bench.example\r\nuser-agent: bench\r\naccept: */*\r\n\
+const REQUEST: &[u8] =
+    b"GET /bench?x=1 HTTP/1.1\r\nhost: bench.example\r\nuser-agent: bench\r\naccept: */*\r\n\
 x-tenant: a\r\nx-user: alice\r\n\r\n";
 
 /// What one turn brought.

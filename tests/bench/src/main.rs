@@ -3,7 +3,8 @@
 //! `cargo run --release -p edgewit-bench` builds the host and the filters, starts every contestant once, and loads them
 //! one after the other in rounds, so that what the machine does meanwhile meets all of them. Compared is the processor
 //! time of the contestant's process for a request, as a ratio to the bare hyper proxy in the same round; the
-//! median over the rounds is printed. Arguments: rounds (default 7) and milliseconds of a turn (default 1000).
+//! median over the rounds is printed. Arguments: rounds (default 7) and milliseconds of a turn (default 1000); with
+//! `--no-build` before them what was built before is measured.
 //!
 //! Contestants are pinned to one core and everything else to the other, where `taskset` is at hand.
 
@@ -30,10 +31,8 @@ fn main() -> Result<()> {
         ["origin"] => origin::serve(),
         ["relay", to] => relay::serve(to.parse()?),
         ["proxy", to] => proxy::serve(to.parse()?),
-        [] => bench(7, 1_000),
-        [rounds] => bench(number(rounds)?, 1_000),
-        [rounds, millis] => bench(number(rounds)?, number(millis)?),
-        _ => bail!("usage: edgewit-bench [ROUNDS [MILLISECONDS]]"),
+        ["--no-build", rest @ ..] => bench(rest),
+        rest => contestant::build().and_then(|()| bench(rest)),
     }
 }
 
@@ -41,7 +40,13 @@ fn number(text: &str) -> Result<u64> {
     text.parse().with_context(|| format!("`{text}` is not a number"))
 }
 
-fn bench(rounds: u64, millis: u64) -> Result<()> {
+fn bench(args: &[&str]) -> Result<()> {
+    let (rounds, millis) = match args {
+        [] => (7, 1_000),
+        [rounds] => (number(rounds)?, 1_000),
+        [rounds, millis] => (number(rounds)?, number(millis)?),
+        _ => bail!("usage: edgewit-bench [--no-build] [ROUNDS [MILLISECONDS]]"),
+    };
     let field = contestant::start_all()?;
     let mut table = report::Table::new(&field);
     let turn = Duration::from_millis(millis);

@@ -26,9 +26,8 @@ pub(crate) fn serve(to: SocketAddr) -> Result<()> {
             tokio::task::spawn_local(async move {
                 let idle = Idle::default();
                 let forward = service_fn(move |request| forward(to, Rc::clone(&idle), request));
-                let _ = server::Builder::new()
-                    .serve_connection(TokioIo::new(stream), forward)
-                    .await;
+                let _ =
+                    server::Builder::new().serve_connection(TokioIo::new(stream), forward).await;
             });
         }
     })

@@ -52,7 +52,10 @@ impl Table {
                 contestant.memory() / 1_024,
             );
         }
-        println!("\nratio: median over {} rounds, each to the bare hyper proxy", self.turns[0].len());
+        println!(
+            "\nratio: median over {} rounds, each to the bare hyper proxy",
+            self.turns[0].len()
+        );
         Ok(())
     }
 

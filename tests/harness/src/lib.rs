@@ -55,4 +55,4 @@ pub use raw::Raw;
 pub use reply::Reply;
 pub use script::Script;
 pub use setup::Setup;
-pub use wait::{DEADLINE, block_on, spawn, until};
+pub use wait::{DEADLINE, block_on, spawn, until, until_or_tell};

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use crate::wait::until;
+use crate::wait::until_or_tell;
 
 /// The lines that a process has written so far.
 #[derive(Debug, Clone, Default)]
@@ -39,9 +39,8 @@ impl Lines {
     /// Waits for the first line that contains all these texts.
     #[track_caller]
     pub fn wait_for(&self, texts: &[&str]) -> String {
-        until(&format!("a line with {texts:?} in\n{}", self.all().join("\n")), || {
-            self.with(texts).into_iter().next()
-        })
+        let what = || format!("a line with {texts:?} in\n{}", self.all().join("\n"));
+        until_or_tell(what, || self.with(texts).into_iter().next())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<String>> {

@@ -6,9 +6,10 @@ use std::{
     process::{Child, Command, Stdio},
     sync::OnceLock,
     thread,
+    time::Duration,
 };
 
-use crate::{cargo, wait::until};
+use crate::{cargo, wait::within};
 
 /// The `edgewit` of the profile that the tests were built in.
 ///
@@ -52,14 +53,17 @@ impl Outcome {
     }
 }
 
-/// Runs a command to its end, within the deadline.
+/// How long a command may take: one of them builds a filter with all it depends on.
+const COMMAND: Duration = Duration::from_secs(600);
+
+/// Runs a command to its end.
 pub fn run(command: &mut Command) -> Outcome {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = Guard(child.expect("the program can be started"));
     let stdout = read(child.0.stdout.take());
     let stderr = read(child.0.stderr.take());
-    let status =
-        until("the end of a command", || child.0.try_wait().expect("a child can be waited for"));
+    let what = || format!("the end of {command:?}");
+    let status = within(COMMAND, what, || child.0.try_wait().expect("a child can be waited for"));
     let text = |reader: thread::JoinHandle<String>| reader.join().expect("reading does not panic");
     Outcome { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }

@@ -20,13 +20,30 @@ const LOOK: Duration = Duration::from_millis(5);
 /// # Panics
 ///
 /// After [`DEADLINE`], naming `what` was waited for.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+#[track_caller]
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_or_tell(|| what.to_owned(), look)
+}
+
+/// As [`until`], with words that are made when the time is over.
+#[track_caller]
+pub fn until_or_tell<T>(what: impl Fn() -> String, look: impl FnMut() -> Option<T>) -> T {
+    within(DEADLINE, what, look)
+}
+
+/// As [`until_or_tell`], with a deadline of its own.
+#[track_caller]
+pub(crate) fn within<T>(
+    deadline: Duration,
+    what: impl Fn() -> String,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
     let begun = Instant::now();
     loop {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
+        assert!(begun.elapsed() < deadline, "waited {deadline:?} for {}", what());
         thread::sleep(LOOK);
     }
 }

@@ -386,6 +386,17 @@ fn fuel_is_counted_for_each_plugin_and_over_the_chain() {
 }
 
 #[test]
+fn telemetry_is_told_even_if_the_exchange_used_up_the_fuel() {
+    let phases = [Phase::Request, Phase::Response, Phase::Telemetry];
+    let eager = Behaviour { fuel: 60, ..with(&phases) };
+    let mut rig = rig(&[("a", OnError::Reject, eager)]);
+    rig.request();
+    assert_eq!(rig.response(), ["failed"]);
+    rig.run.finish(&SUMMARY);
+    assert_eq!(rig.run.reports().next().unwrap().outcome, Some(Outcome::Proceed));
+}
+
+#[test]
 fn state_travels_and_is_bounded() {
     let keeper = |state| Behaviour { state, ..with(&[Phase::Request, Phase::Response]) };
     let mut small = rig(&[("a", OnError::Reject, keeper(2))]);

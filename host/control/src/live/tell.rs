@@ -14,15 +14,12 @@ use edgewit_telemetry::families;
 use super::{ChangeError, Changed, Live, Parts};
 use crate::{
     admin::Measure,
-    folder::Wanted,
     prepare::Prepared,
-    source::Read,
     status::{DrainTimes, Reload},
     stock::Refused,
     summary::millis,
     time::Timestamp,
     versions::{Refusal, State, Version},
-    watch::Watched,
 };
 
 impl Live {
@@ -89,13 +86,6 @@ impl Live {
 }
 
 impl Parts {
-    pub(super) fn watched(&self, read: &Read) -> Watched {
-        Watched {
-            plugins: Wanted::of(&read.config),
-            config: self.watch_config.then(|| read.files()),
-        }
-    }
-
     pub(super) fn warn(&self, warnings: &Report) {
         for warning in warnings.diagnostics() {
             tracing::warn!("{}", warning.render(false));

@@ -80,7 +80,7 @@ struct Stage {
 
 /// What ends the way of a request before the upstream.
 enum Early {
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// A status of the host.
     Host(StatusCode),
     Cut,
@@ -91,13 +91,13 @@ impl Stage {
     fn request(&mut self, upstreams: &[UpstreamName], body: Bytes) -> Result<Bytes, Early> {
         match self.run.request_side(upstreams) {
             Passage::Proceed => {}
-            Passage::Answer(answer) => return Err(Early::Answer(answer)),
+            Passage::Answer(answer) => return Err(Early::Answer(Box::new(answer))),
             Passage::Failed(_) => return Err(Early::Host(StatusCode::SERVICE_UNAVAILABLE)),
         }
         let Some(mut pipe) = BodyPipe::new(&self.run, Direction::Request) else { return Ok(body) };
         match pipe.push(&mut self.run, body, true) {
             BodyPass::Forward(chunks) => Ok(chunks.concat().into()),
-            BodyPass::Answer(answer) => Err(Early::Answer(*answer)),
+            BodyPass::Answer(answer) => Err(Early::Answer(answer)),
             BodyPass::Cut => Err(Early::Cut),
             BodyPass::TooLarge(_) => Err(Early::Host(StatusCode::PAYLOAD_TOO_LARGE)),
             BodyPass::Failed(_) => Err(Early::Host(StatusCode::SERVICE_UNAVAILABLE)),
@@ -204,7 +204,7 @@ impl Stage {
         let body = std::mem::take(&mut self.body);
         match pipe.push(&mut self.run, body, true) {
             BodyPass::Forward(chunks) => self.body = chunks.concat().into(),
-            BodyPass::Answer(answer) => self.stop(Early::Answer(*answer)),
+            BodyPass::Answer(answer) => self.stop(Early::Answer(answer)),
             BodyPass::Cut => self.action = Action::Cut,
             BodyPass::TooLarge(_) => self.host_answer(StatusCode::BAD_GATEWAY),
             BodyPass::Failed(_) => self.host_answer(StatusCode::SERVICE_UNAVAILABLE),

@@ -10,19 +10,18 @@ use super::settle::{Look, Settle};
 use crate::Digest;
 
 /// What a configuration was read from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConfigFiles {
-    /// Files that were read.
-    pub(crate) files: Vec<PathBuf>,
-    /// Folders in which further files may appear.
-    pub(crate) folders: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+    /// What was there when it was read.
+    seen: Reading,
 }
 
 /// Knows the files of the configuration as they were at the last look.
 #[derive(Debug, Default)]
 pub(super) struct ConfigLook {
-    of: ConfigFiles,
-    settle: Option<Settle<Reading>>,
+    known: Option<(ConfigFiles, Settle<Reading>)>,
 }
 
 /// The content of files and the names in folders; `None` where nothing can be read.
@@ -32,24 +31,21 @@ type Reading = BTreeMap<PathBuf, Option<Digest>>;
 const REST: Duration = Duration::from_millis(50);
 
 impl ConfigLook {
-    /// The first look at a set of files only remembers it.
+    /// Compares with the last look, or with what was there when the configuration was read.
     pub(super) fn look(&mut self, files: &ConfigFiles, now: Instant) -> Look {
-        let seen = read(files);
-        match &mut self.settle {
-            Some(settle) if self.of == *files => settle.look(seen, now, REST),
-            _ => {
-                self.of = files.clone();
-                self.settle = Some(Settle::new(Some(seen)));
-                Look::Unchanged
-            }
+        let fresh = || (files.clone(), Settle::new(Some(files.seen.clone())));
+        let known = self.known.get_or_insert_with(fresh);
+        if known.0 != *files {
+            *known = fresh();
         }
+        known.1.look(read(&files.files, &files.folders), now, REST)
     }
 }
 
-fn read(files: &ConfigFiles) -> Reading {
+fn read(files: &[PathBuf], folders: &[PathBuf]) -> Reading {
     let content = |path: &PathBuf| std::fs::read(path).ok().map(|bytes| Digest::of(&bytes));
-    let contents = files.files.iter().map(|path| (path.clone(), content(path)));
-    contents.chain(files.folders.iter().map(|path| (path.clone(), names(path)))).collect()
+    let contents = files.iter().map(|path| (path.clone(), content(path)));
+    contents.chain(folders.iter().map(|path| (path.clone(), names(path)))).collect()
 }
 
 fn names(folder: &Path) -> Option<Digest> {
@@ -61,6 +57,12 @@ fn names(folder: &Path) -> Option<Digest> {
 }
 
 impl ConfigFiles {
+    /// Takes down what is in these files, and in folders where further ones may appear.
+    pub(crate) fn new(files: Vec<PathBuf>, folders: Vec<PathBuf>) -> Self {
+        let seen = read(&files, &folders);
+        Self { files, folders, seen }
+    }
+
     /// Folders in which something can happen.
     pub(crate) fn parents(&self) -> Vec<PathBuf> {
         let of_files = self.files.iter().filter_map(|file| file.parent());
@@ -77,15 +79,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let main = folder.path().join("edgewit.toml");
         std::fs::write(&main, "version = 1").unwrap();
-        let files =
-            ConfigFiles { files: vec![main.clone()], folders: vec![folder.path().to_owned()] };
+        let files = ConfigFiles::new(vec![main.clone()], vec![folder.path().to_owned()]);
         let mut config = ConfigLook::default();
         let mut now = Instant::now();
         let mut looks = || {
             now += REST;
             config.look(&files, now)
         };
-        assert_eq!(looks(), Look::Unchanged);
+        // A change before the first look counts, too.
         std::fs::write(&main, "version = 2").unwrap();
         assert_eq!([looks(), looks(), looks()], [Look::Moving, Look::Changed, Look::Unchanged]);
         std::fs::write(folder.path().join("more.toml"), "").unwrap();

@@ -66,25 +66,37 @@ impl PluginFiles {
         let listing = wanted.list();
         self.complain(listing.misnamed, listing.overflow);
         let mut wishes = listing.plugins;
-        for (name, known) in &self.known {
-            let limit = wanted.file_size;
-            wishes.entry(name.clone()).or_insert_with(|| Wish { path: known.path.clone(), limit });
+        let known = self.known.iter().map(|(name, known)| (name, &known.path));
+        let loaded = wanted.loaded.iter().map(|(name, (path, _))| (name, path));
+        for (name, path) in known.chain(loaded) {
+            let wish = || Wish { path: path.clone(), limit: wanted.file_size };
+            wishes.entry(name.clone()).or_insert_with(wish);
         }
         let mut found = Found::default();
         for (name, wish) in wishes {
-            self.look_at(&name, &wish, now, &mut found);
+            let loaded = wanted.loaded.get(&name).filter(|(path, _)| *path == wish.path);
+            let loaded = loaded.map(|(_, digest)| *digest);
+            self.look_at(&name, &wish, loaded, now, &mut found);
             let gone = self.known.get(&name).is_some_and(Known::is_gone);
-            if gone && !wanted.declared.contains_key(&name) {
+            if gone && !wanted.declared.contains_key(&name) && !wanted.loaded.contains_key(&name) {
                 self.known.remove(&name);
             }
         }
         found
     }
 
-    fn look_at(&mut self, name: &PluginName, wish: &Wish, now: Instant, found: &mut Found) {
-        let known = self.known.entry(name.clone()).or_insert_with(|| Known::new(wish));
+    fn look_at(
+        &mut self,
+        name: &PluginName,
+        wish: &Wish,
+        loaded: Option<Digest>,
+        now: Instant,
+        found: &mut Found,
+    ) {
+        let new = || Known::new(wish, loaded);
+        let known = self.known.entry(name.clone()).or_insert_with(new);
         if known.path != wish.path {
-            *known = Known::new(wish);
+            *known = new();
         }
         let stamp = Stamp::of(&wish.path).ok();
         let settled = known.settle.settled();
@@ -125,9 +137,10 @@ impl PluginFiles {
 }
 
 impl Known {
-    fn new(wish: &Wish) -> Self {
-        let missing = Reading { stamp: None, content: Err(FileError::Missing) };
-        Self { path: wish.path.clone(), settle: Settle::new(Some(missing)) }
+    /// A file that was not looked at before is taken to be what was loaded from it.
+    fn new(wish: &Wish, loaded: Option<Digest>) -> Self {
+        let before = Reading { stamp: None, content: loaded.ok_or(FileError::Missing) };
+        Self { path: wish.path.clone(), settle: Settle::new(Some(before)) }
     }
 
     fn is_gone(&self) -> bool {
@@ -155,13 +168,15 @@ mod tests {
     struct Looks {
         folder: tempfile::TempDir,
         files: PluginFiles,
+        loaded: BTreeMap<PluginName, (PathBuf, Digest)>,
         now: Instant,
     }
 
     impl Looks {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            Self { folder, files: PluginFiles::default(), now: Instant::now() }
+            let loaded = BTreeMap::new();
+            Self { folder, files: PluginFiles::default(), loaded, now: Instant::now() }
         }
 
         fn at(&self, name: &str) -> PathBuf {
@@ -174,6 +189,7 @@ mod tests {
                 folder: self.folder.path().to_owned(),
                 declared: BTreeMap::new(),
                 file_size: ByteSize(1 << 10),
+                loaded: self.loaded.clone(),
             };
             let mut changes = self.files.look(&wanted, self.now).changes;
             self.now += PATIENCE;
@@ -203,6 +219,24 @@ mod tests {
         assert_eq!(looks.changes(), []);
         fs::remove_file(&path).unwrap();
         assert_eq!(looks.changes(), [("a".to_owned(), Err(FileError::Missing))]);
+        assert_eq!(looks.changes(), []);
+    }
+
+    #[test]
+    fn the_first_look_is_compared_with_what_was_loaded() {
+        let mut looks = Looks::new();
+        for name in ["same", "other", "gone"] {
+            let path = looks.at(&format!("{name}.wasm"));
+            let loaded = (path, Digest::of(&component(1)));
+            looks.loaded.insert(PluginName::new(name).unwrap(), loaded);
+        }
+        fs::write(looks.at("same.wasm"), component(1)).unwrap();
+        fs::write(looks.at("other.wasm"), component(2)).unwrap();
+        let expected = [
+            ("gone".to_owned(), Err(FileError::Missing)),
+            ("other".to_owned(), Ok(Digest::of(&component(2)))),
+        ];
+        assert_eq!(looks.changes(), expected);
         assert_eq!(looks.changes(), []);
     }
 
