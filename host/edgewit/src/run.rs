@@ -82,11 +82,8 @@ async fn gives_up(signals: &mut Signals) -> ExitCode {
 async fn serve(running: &Arc<Running>, signals: &mut Signals) -> ExitCode {
     let wanted = Arc::new(Notify::new());
     let reloads = tokio::spawn(reload(Arc::clone(running), Arc::clone(&wanted)));
-    loop {
-        match signals.next().await {
-            Wish::Reload => wanted.notify_one(),
-            Wish::Drain | Wish::Interrupt => break,
-        }
+    while signals.next().await == Wish::Reload {
+        wanted.notify_one();
     }
     reloads.abort();
     let drain = running.drain();
