@@ -1,6 +1,7 @@
-//! Edits that the configuration lists, in the phases `request` and `response`, as raw as they are.
+//! Edits that the configuration lists, or the request's field `x-edits` as JSON, in the phases `request` and `response`, as
+//! raw as they are.
 
-use edgewit_sdk::{Answer, Needs, Request, Response};
+use edgewit_sdk::{Answer, Needs, Request, Response, exchange};
 use serde::Deserialize;
 
 /// What is changed.
@@ -29,28 +30,38 @@ impl Editor {
     }
 
     fn on_request(&self, request: &mut Request) -> Option<Answer> {
-        for (action, name, value) in &self.request {
+        let asked = Self::asked();
+        let wanted = asked.as_ref().unwrap_or(self);
+        for (action, name, value) in &wanted.request {
             match action.as_str() {
                 "set" => request.set(name, value.as_str()),
                 "append" => request.append(name, value.as_str()),
                 _ => request.remove(name),
             }
         }
-        self.answer.map(|status| Answer::text(status, "answered by the filter"))
+        wanted.answer.map(|status| Answer::text(status, "answered by the filter"))
     }
 
     fn on_response(&self, response: &mut Response) -> Option<Answer> {
-        for (action, name, value) in &self.response {
+        let asked = Self::asked();
+        let wanted = asked.as_ref().unwrap_or(self);
+        for (action, name, value) in &wanted.response {
             match action.as_str() {
                 "set" => response.set(name, value.as_str()),
                 "append" => response.append(name, value.as_str()),
                 _ => response.remove(name),
             }
         }
-        if let Some(status) = self.status {
+        if let Some(status) = wanted.status {
             response.status = status;
         }
-        self.replace.map(|status| Answer::text(status, "replaced by the filter"))
+        wanted.replace.map(|status| Answer::text(status, "replaced by the filter"))
+    }
+
+    /// What the request asks for.
+    fn asked() -> Option<Self> {
+        let json = exchange::request_field("x-edits")?;
+        Some(serde_json::from_slice(&json).expect("tests write what can be read"))
     }
 }
 

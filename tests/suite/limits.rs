@@ -1,6 +1,6 @@
 //! Bounds on memory, tables, the stack, fuel and host calls.
 
-use edgewit_harness::{Gateway, Origin, Setup, component, get, post};
+use edgewit_harness::{Gateway, NO_HURRY, Origin, Setup, component, get, post};
 
 use crate::common::{all, assert_status, plugin, route, through, upstream, with};
 use crate::guest;
@@ -97,7 +97,8 @@ fn check_wat_with(name: &str, act: &str, outcome: &str, reason: &str) {
     let origin = Origin::echo();
     let toml = upstream("origin", &origin)
         + &route("free", "/free", "")
-        + &route("bad", "/bad", &format!("\"{name}\""));
+        + &route("bad", "/bad", &format!("\"{name}\""))
+        + &plugin(name, "limits = { time = \"500ms\" }");
     let bytes = component::of_wat("with-request", &wat);
     let gateway = Setup::new(toml).file(&format!("plugins/{name}.wasm"), bytes).start();
     check_stopped(&gateway, "/bad", name, reason);
@@ -142,9 +143,10 @@ fn fuel_is_bounded_for_each_plugin_and_for_the_whole_chain() {
         route("chain", "/chain", &[burn(600_000), burn(600_000), burn(600_000)].join(",")),
         route("little", "/little", &with("little", "rounds = 600_000")),
         plugin("little", "limits = { fuel = 100_000 }"),
-        "[limits]\nfuel = 20_000_000\nrequest-fuel = 10_000_000".to_owned(),
     ]);
-    let gateway = Setup::new(toml).guest(guest::BURN).guest_as(guest::BURN, "little").start();
+    let limits = NO_HURRY.to_owned() + "\nfuel = 20_000_000\nrequest-fuel = 10_000_000";
+    let setup = Setup::new(toml).limits(&limits);
+    let gateway = setup.guest(guest::BURN).guest_as(guest::BURN, "little").start();
     assert_status(&gateway.get("/one"), 200);
     let burnt = gateway.metrics().sum("edgewit_filter_fuel_sum", &[("route", "one")]);
     assert!(

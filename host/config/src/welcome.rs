@@ -16,8 +16,8 @@ match = "/{*rest}"
 respond = { status = 200, headers = { content-type = "text/plain; charset=utf-8" }, body = """
 Welcome to Edgewit. It works.
 
-Next   edgewit init             write a configuration that you can edit
-       edgewit plugin new hi    write a filter
+Next   edgewit plugin new hi    write a filter
+       edgewit schema           what a configuration may say, for your editor
 """ }
 "#;
 

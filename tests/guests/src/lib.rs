@@ -3,36 +3,31 @@
 //! A guest is a file beside this folder, `tests/guests/<behaviour>.rs`: a filter that does one thing, mostly a wrong one.
 //! `tests/suite` lists the folder when it is built, so that a guest without a host test does not compile there.
 
-/// A filter that exports every phase and does something in the one that its configuration names, if the request has the
-/// field `x-act`.
-///
-/// `in_phase!(Spin: spin)` makes a filter `Spin` that calls `spin()` in the phase of `config = { phase = "..." }`. It
-/// asks for the body of a direction only if that is the phase.
+/// A filter that exports every phase and does something in the one that the request's field `x-act` names.
 #[macro_export]
 macro_rules! in_phase {
     ($filter:ident: $act:ident) => {
         /// Acts in one phase.
+        pub struct $filter;
+
+        /// Nothing to configure.
         #[derive(serde::Deserialize)]
         #[serde(deny_unknown_fields)]
-        pub struct $filter {
-            phase: String,
-        }
+        pub struct Config {}
 
         impl $filter {
             fn configure(
-                config: Self,
+                _: Config,
                 needs: &mut edgewit_sdk::Needs,
             ) -> ::std::result::Result<Self, ::std::string::String> {
-                match config.phase.as_str() {
-                    "request-body" => needs.request_body(edgewit_sdk::BodyMode::Stream),
-                    "response-body" => needs.response_body(edgewit_sdk::BodyMode::Stream),
-                    _ => {}
-                }
-                Ok(config)
+                needs.request_body(edgewit_sdk::BodyMode::Stream);
+                needs.response_body(edgewit_sdk::BodyMode::Stream);
+                Ok($filter)
             }
 
             fn reach(&self, phase: &str) {
-                if self.phase == phase && edgewit_sdk::exchange::request_field("x-act").is_some() {
+                let act = edgewit_sdk::exchange::request_field("x-act");
+                if act.is_some_and(|act| act == phase.as_bytes()) {
                     $act();
                 }
             }

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,7 +15,11 @@ use crate::{
     Ask, Certs, Connection, Lines, Metrics, Protocol, Raw, Reply, Setup, artifact, block_on, get,
     program::{self, Guard},
     until,
+    wait::within,
 };
+
+/// How long a start may take: it compiles what is not in the cache, one after the other.
+const START: Duration = Duration::from_secs(180);
 
 /// The program in a process of its own, on free ports. Dropping it kills the process.
 pub struct Gateway {
@@ -37,7 +42,8 @@ impl Gateway {
         let mut child = Guard(child.expect("the program can be started"));
         let access = Lines::read(child.0.stdout.take().expect("it is piped"));
         let log = Lines::read(child.0.stderr.take().expect("it is piped"));
-        let ready = until("the gateway to be ready", || {
+        let what = || format!("the gateway to be ready:\n{}", log.all().join("\n"));
+        let ready = within(START, what, || {
             if let Some(status) = child.0.try_wait().expect("a child can be waited for") {
                 panic!("the gateway ended with {status}:\n{}", log.all().join("\n"));
             }

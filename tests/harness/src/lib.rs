@@ -54,5 +54,5 @@ pub use program::Outcome;
 pub use raw::Raw;
 pub use reply::Reply;
 pub use script::Script;
-pub use setup::Setup;
+pub use setup::{NO_HURRY, Setup};
 pub use wait::{DEADLINE, block_on, spawn, until, until_or_tell};

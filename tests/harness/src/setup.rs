@@ -20,12 +20,13 @@ pub struct Setup {
     body: String,
     listeners: String,
     server: String,
+    limits: String,
     state: PathBuf,
     arguments: Vec<String>,
 }
 
 impl Setup {
-    /// `toml` is the configuration without `server`, `admin` and `listeners`.
+    /// `toml` is the configuration without `server`, `admin`, `limits` and `listeners`.
     pub fn new(toml: impl Into<String>) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         fs::create_dir(folder.path().join("plugins")).expect("the folder is empty");
@@ -34,6 +35,7 @@ impl Setup {
             body: toml.into(),
             listeners: "[listeners.web]\nlisten = \"127.0.0.1:0\"\n".to_owned(),
             server: "workers = 2\ndrain-delay = \"50ms\"\n".to_owned(),
+            limits: NO_HURRY.to_owned(),
             state: shared_state(),
             arguments: Vec::new(),
         }
@@ -80,6 +82,13 @@ impl Setup {
         self
     }
 
+    /// Other keys of `[limits]` than [`NO_HURRY`].
+    #[must_use]
+    pub fn limits(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.limits);
+        self
+    }
+
     /// Shares compiled plugins with nobody.
     #[must_use]
     pub fn own_state(mut self) -> Self {
@@ -116,10 +125,11 @@ impl Setup {
 
     /// The whole configuration with another body.
     pub fn toml(&self, body: &str) -> String {
-        let Self { server, listeners, state, .. } = self;
+        let Self { server, listeners, limits, state, .. } = self;
         let state = state.display();
         format!(
-            "{body}\n[admin]\nlisten = \"127.0.0.1:0\"\n[server]\nstate-dir = \"{state}\"\n{server}\n{listeners}"
+            "{body}\n[admin]\nlisten = \"127.0.0.1:0\"\n[limits]\n{limits}\n\
+             [server]\nstate-dir = \"{state}\"\n{server}\n{listeners}"
         )
     }
 
@@ -141,6 +151,9 @@ impl Setup {
         Gateway::start(self, &arguments)
     }
 }
+
+/// Time that no honest filter exceeds, however busy the machine is that runs the tests.
+pub const NO_HURRY: &str = "time = \"10s\"\ninstantiate-time = \"10s\"\nconfigure-time = \"30s\"";
 
 /// Compiled plugins of this run of the tests. What earlier runs left is removed: the code that made it may have been
 /// another one.
