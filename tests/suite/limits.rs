@@ -98,7 +98,7 @@ fn check_wat_with(name: &str, act: &str, outcome: &str, reason: &str) {
     let toml = upstream("origin", &origin)
         + &route("free", "/free", "")
         + &route("bad", "/bad", &format!("\"{name}\""))
-        + &plugin(name, "limits = { time = \"500ms\" }");
+        + &plugin(name, "limits = { time = \"200ms\" }");
     let bytes = component::of_wat("with-request", &wat);
     let gateway = Setup::new(toml).file(&format!("plugins/{name}.wasm"), bytes).start();
     check_stopped(&gateway, "/bad", name, reason);

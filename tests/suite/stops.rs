@@ -1,8 +1,8 @@
 //! A filter that is stopped costs one request, in whatever phase.
 
-use edgewit_harness::{Gateway, Origin, Setup, get, post, until_or_tell};
+use edgewit_harness::{Gateway, NO_HURRY, Origin, Setup, get, post, until_or_tell};
 
-use crate::common::{all, assert_status, plugin, route, upstream, with};
+use crate::common::{assert_status, plugin, route, through, upstream};
 use crate::guest;
 
 /// Phases of an exchange and what a stop in them means.
