@@ -56,6 +56,8 @@ mod house;
 
 mod maintained;
 
+mod examples;
+
 mod jwt;
 
 mod commands;

@@ -1,18 +1,16 @@
 //! One exchange on its way through a chain.
 
-use std::{
-    ops::ControlFlow,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod ask;
 
-use edgewit_model::{NormalizedPath, OnError, PluginName, UpstreamName};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
+use edgewit_model::{NormalizedPath, PluginName, UpstreamName};
 use http::HeaderMap;
 
 use crate::{
     chain::Chain,
     exchange::Exchange,
-    filter::{Allowance, Call, CallReport, Instance, Outcome, Returned},
+    filter::{Allowance, Call, Instance, Outcome},
     header_out::HeaderOut,
     phase::{Phase, Phases},
     stop::{Stop, StopReason},
@@ -104,9 +102,6 @@ struct Slot {
     duration: Duration,
     outcome: Option<Outcome>,
 }
-
-/// Largest state that a filter may keep between phases, in bytes.
-const MAX_STATE: usize = 4 << 10;
 
 type Step = ControlFlow<Passage>;
 
@@ -412,113 +407,6 @@ impl Run {
         match self.fail(index, phase, stop) {
             Ok(()) => ControlFlow::Continue(()),
             Err(failed) => ControlFlow::Break(Passage::Failed(failed)),
-        }
-    }
-
-    /// Takes a filter out of action that returned something it must not.
-    pub(crate) fn fail(&mut self, index: usize, phase: Phase, stop: Stop) -> Result<(), Failed> {
-        let report = CallReport {
-            phase,
-            fuel: 0,
-            duration: Duration::ZERO,
-            memory_peak: 0,
-            outcome: Outcome::Stop(stop.reason),
-        };
-        self.slots[index].outcome = Some(report.outcome);
-        self.disable(index, &report, stop)
-    }
-
-    /// Calls a filter in a phase. `Ok(None)`: it failed and is skipped.
-    fn ask<V>(
-        &mut self,
-        index: usize,
-        phase: Phase,
-        call: impl FnOnce(&mut dyn Instance, Call) -> Returned<V>,
-        is_answer: impl FnOnce(&V) -> bool,
-    ) -> Result<Option<V>, Failed> {
-        let begun = Instant::now();
-        let (verdict, fuel, memory_peak) = self.call(index, call);
-        let outcome = match &verdict {
-            Ok(v) if is_answer(v) => Outcome::Answer,
-            Ok(_) => Outcome::Proceed,
-            Err(stop) => Outcome::Stop(stop.reason),
-        };
-        let report = CallReport { phase, fuel, duration: begun.elapsed(), memory_peak, outcome };
-        let slot = &mut self.slots[index];
-        slot.duration += report.duration;
-        slot.outcome = Some(outcome);
-        self.chain.links()[index].observer.called(&report);
-        match verdict {
-            Ok(verdict) => {
-                self.release_after(index, phase);
-                Ok(Some(verdict))
-            }
-            Err(stop) => self.disable(index, &report, stop).map(|()| None),
-        }
-    }
-
-    /// The verdict, the fuel it took and the memory it needed.
-    fn call<V>(
-        &mut self,
-        index: usize,
-        call: impl FnOnce(&mut dyn Instance, Call) -> Returned<V>,
-    ) -> (Result<V, Stop>, u64, u64) {
-        let slot = &mut self.slots[index];
-        if slot.instance.is_none() {
-            match self.chain.links()[index].filter.start() {
-                Ok(instance) => slot.instance = Some(instance),
-                Err(stop) => return (Err(stop), 0, 0),
-            }
-        }
-        let instance = slot.instance.as_deref_mut().expect("an instance was just put there");
-        let allowance = Allowance { fuel: slot.left.fuel.min(self.fuel), ..slot.left };
-        let returned = call(
-            instance,
-            Call {
-                exchange: self.exchange.take().expect(LENT),
-                state: std::mem::take(&mut slot.state),
-                allowance,
-            },
-        );
-        self.exchange = Some(returned.exchange);
-        let fuel = allowance.fuel.saturating_sub(returned.left.fuel);
-        slot.left = Allowance { fuel: slot.left.fuel.saturating_sub(fuel), ..returned.left };
-        self.fuel = self.fuel.saturating_sub(fuel);
-        let verdict = match returned.verdict {
-            Ok(_) if returned.state.len() > MAX_STATE => Err(Stop::new(
-                StopReason::Abi,
-                format!("returned a state of {} bytes, at most {MAX_STATE}", returned.state.len()),
-            )),
-            verdict => {
-                slot.state = returned.state;
-                verdict
-            }
-        };
-        (verdict, fuel, returned.memory_peak)
-    }
-
-    /// An instance whose filter is not needed before the telemetry goes now; slots are scarcer than time at the end.
-    fn release_after(&mut self, index: usize, phase: Phase) {
-        let later = Phase::ALL.into_iter().filter(|p| *p > phase && *p != Phase::Telemetry);
-        let phases = self.link_phases(index);
-        let streams = matches!(phase, Phase::RequestBody | Phase::ResponseBody | Phase::Retry);
-        if !streams && !later.into_iter().any(|p| phases.has(p)) {
-            self.slots[index].instance = None;
-        }
-    }
-
-    fn disable(&mut self, index: usize, report: &CallReport, stop: Stop) -> Result<(), Failed> {
-        let link = &self.chain.links()[index];
-        let request_id = self.exchange.as_deref().map_or("", |x| &x.request_id);
-        link.observer.stopped(report, &stop, request_id);
-        let slot = &mut self.slots[index];
-        slot.disabled = true;
-        slot.instance = None;
-        match link.on_error {
-            OnError::Reject => {
-                Err(Failed { plugin: link.filter.plugin().clone(), reason: stop.reason })
-            }
-            OnError::Skip | OnError::SkipEvenAuth => Ok(()),
         }
     }
 }

@@ -18,6 +18,11 @@ pub fn maintained(name: &str) -> PathBuf {
     artifact(&format!("edgewit_plugin_{}.wasm", name.replace('-', "_")))
 }
 
+/// The filter of `examples/filters/hello`.
+pub fn hello() -> PathBuf {
+    artifact("hello.wasm")
+}
+
 /// The folder of the maintained filters' sources.
 pub fn plugins() -> PathBuf {
     cargo::root().join("plugins")
@@ -53,6 +58,7 @@ fn build() -> PathBuf {
         "--lib",
         "--examples",
         "-pedgewit-guests",
+        "-pedgewit-example-hello",
     ];
     arguments.extend(packages.iter().map(String::as_str));
     cargo::build(&arguments);

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use edgewit_model::{Authority, ListenerName, RouteName};
 use http::{HeaderValue, Method, StatusCode, Version};
 
-use super::*;
+use edgewit_model::OnError;
+
+use super::{ask::MAX_STATE, *};
 use crate::{
-    BodyMode, BodyPass, BodyPipe, Direction, Filter, Link, Needs, Observer, ResponseHead, Scheme,
-    SummaryEnding,
+    BodyMode, BodyPass, BodyPipe, CallReport, Direction, Filter, Link, Needs, Observer,
+    ResponseHead, Returned, Scheme, SummaryEnding,
 };
 
 /// What a filter does, by the name of its plugin.
