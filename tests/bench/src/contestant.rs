@@ -36,7 +36,7 @@ impl Drop for Running {
 pub(crate) const BASELINE: usize = 1;
 /// How long a process may take until it serves.
 const START: Duration = Duration::from_secs(30);
-/// The core of the contestants, and that of everything else.
+/// The core of the contestants, and that of the origin.
 const CORES: (&str, &str) = ("0", "1");
 
 /// The filters of the five-filter chain: the same component, configured five times.

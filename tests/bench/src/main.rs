@@ -6,7 +6,8 @@
 //! median over the rounds is printed. Arguments: rounds (default 7) and milliseconds of a turn (default 1000); with
 //! `--no-build` before them what was built before is measured.
 //!
-//! Contestants are pinned to one core and everything else to the other, where `taskset` is at hand.
+//! Contestants are pinned to one core and the origin to the other, where `taskset` is at hand; the load runs where the
+//! system puts it.
 
 mod contestant;
 
