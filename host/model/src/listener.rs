@@ -21,6 +21,20 @@ pub struct Listener {
     pub limits: ListenerLimits,
 }
 
+impl Listener {
+    /// A listener in clear text with every default.
+    pub fn new(name: ListenerName, listen: SocketAddr) -> Self {
+        Self {
+            name,
+            listen,
+            protocols: Protocols { h1: true, h2: true },
+            tls: None,
+            trusted_proxies: Vec::new(),
+            limits: ListenerLimits::default(),
+        }
+    }
+}
+
 /// Protocols of a listener. With TLS they are offered by ALPN; without, HTTP/2 means prior knowledge (`h2c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protocols {

@@ -29,6 +29,23 @@ pub struct Route {
     pub body: Option<ByteSize>,
 }
 
+impl Route {
+    /// A route for everything, with every default.
+    pub fn new(name: RouteName, action: Action) -> Self {
+        Self {
+            name,
+            matchers: vec![Matcher::default()],
+            listeners: Vec::new(),
+            filters: Vec::new(),
+            action,
+            rewrite: Rewrite::default(),
+            timeout: Duration::from_secs(30), // above a person's patience, below the 60 s of most clients and balancers
+            retry: Retry::default(),
+            body: None,
+        }
+    }
+}
+
 /// Conditions that must all hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matcher {
@@ -43,6 +60,19 @@ pub struct Matcher {
     pub headers: Vec<HeaderRule>,
     /// Query parameters with exact values, compared as they stand in the URL.
     pub query: Vec<(String, String)>,
+}
+
+impl Default for Matcher {
+    /// Everything fits.
+    fn default() -> Self {
+        Self {
+            host: None,
+            path: "/{*rest}".to_owned(),
+            methods: Vec::new(),
+            headers: Vec::new(),
+            query: Vec::new(),
+        }
+    }
 }
 
 /// A host to match, in lower case, without port.

@@ -23,6 +23,21 @@ pub struct Upstream {
     pub h2c: bool,
 }
 
+impl Upstream {
+    /// An upstream with these endpoints and every default.
+    pub fn new(name: UpstreamName, endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            name,
+            endpoints,
+            balance: Balance::default(),
+            pool: Pool::default(),
+            timeouts: UpstreamTimeouts::default(),
+            tls: UpstreamTls::default(),
+            h2c: false,
+        }
+    }
+}
+
 /// One server of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {

@@ -212,35 +212,15 @@ mod tests {
     fn route(weights: &[u32]) -> Arc<LiveRoute> {
         let metrics = Metrics::new(1);
         let upstream = |n: usize| {
-            Upstream::new(&model::Upstream {
-                name: UpstreamName::new(&format!("u{n}")).unwrap(),
-                endpoints: vec![model::Endpoint {
-                    tls: false,
-                    host: "127.0.0.1".to_owned(),
-                    port: 1,
-                    weight: 1,
-                }],
-                balance: model::Balance::default(),
-                pool: model::Pool::default(),
-                timeouts: model::UpstreamTimeouts::default(),
-                tls: model::UpstreamTls::default(),
-                h2c: false,
-            })
-            .unwrap()
+            let host = "127.0.0.1".to_owned();
+            let endpoint = model::Endpoint { tls: false, host, port: 1, weight: 1 };
+            let name = UpstreamName::new(&format!("u{n}")).unwrap();
+            Upstream::new(&model::Upstream::new(name, vec![endpoint])).unwrap()
         };
         let upstreams: Vec<_> =
             weights.iter().enumerate().map(|(n, weight)| (upstream(n), *weight)).collect();
-        let route = model::Route {
-            name: model::RouteName::new("r").unwrap(),
-            matchers: Vec::new(),
-            listeners: Vec::new(),
-            filters: Vec::new(),
-            action: model::Action::Forward(Vec::new()),
-            rewrite: model::Rewrite::default(),
-            timeout: Duration::from_secs(1),
-            retry: model::Retry::default(),
-            body: None,
-        };
+        let name = model::RouteName::new("r").unwrap();
+        let route = model::Route::new(name, model::Action::Forward(Vec::new()));
         LiveRoute::new(route, Arc::new(Chain::new(Vec::new(), 0)), upstreams, &metrics)
     }
 

@@ -43,15 +43,8 @@ pub(super) fn listener(
 /// The listener that is there if none is declared.
 pub(crate) fn default() -> Option<(ListenerName, Listener)> {
     let name = ListenerName::new(DEFAULT_LISTENER).ok()?;
-    let listener = Listener {
-        name: name.clone(),
-        listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
-        protocols: Protocols { h1: true, h2: true },
-        tls: None,
-        trusted_proxies: Vec::new(),
-        limits: ListenerLimits::default(),
-    };
-    Some((name, listener))
+    let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+    Some((name.clone(), Listener::new(name, address)))
 }
 
 fn protocols(raw: Option<&At<Vec<At<Protocol>>>>, tls: bool, cx: &mut Cx<'_, '_>) -> Protocols {

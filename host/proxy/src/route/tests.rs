@@ -1,19 +1,11 @@
-use std::time::Duration;
-
-use edgewit_model::{Action, Redirect, Retry, Rewrite};
+use edgewit_model::{Action, Redirect};
 use http::StatusCode;
 
 use super::*;
 
 /// A matcher from `[METHODS] [host]/path [name:value]... [name=value]...`.
 fn matcher(text: &str) -> Matcher {
-    let mut matcher = Matcher {
-        host: None,
-        path: String::new(),
-        methods: Vec::new(),
-        headers: Vec::new(),
-        query: Vec::new(),
-    };
+    let mut matcher = Matcher { path: String::new(), ..Matcher::default() };
     for word in text.split(' ') {
         if let Some((host, path)) = word.split_once('/') {
             matcher.path = format!("/{path}");
@@ -37,20 +29,12 @@ fn matcher(text: &str) -> Matcher {
 }
 
 fn route(name: &str, matchers: &[&str]) -> Route {
-    Route {
-        name: RouteName::new(name).unwrap(),
-        matchers: matchers.iter().map(|m| matcher(m)).collect(),
-        listeners: Vec::new(),
-        filters: Vec::new(),
-        action: Action::Redirect(Redirect {
-            status: StatusCode::FOUND,
-            location: HeaderValue::from_static("/"),
-        }),
-        rewrite: Rewrite::default(),
-        timeout: Duration::from_secs(1),
-        retry: Retry::default(),
-        body: None,
-    }
+    let action = Action::Redirect(Redirect {
+        status: StatusCode::FOUND,
+        location: HeaderValue::from_static("/"),
+    });
+    let matchers = matchers.iter().map(|m| matcher(m)).collect();
+    Route { matchers, ..Route::new(RouteName::new(name).unwrap(), action) }
 }
 
 /// `METHOD host/path[?query] [name:value]...`

@@ -23,15 +23,8 @@ mod tests {
     fn endpoints_are_those_of_the_configuration_in_their_order() {
         let endpoint =
             |port| model::Endpoint { tls: false, host: "localhost".to_owned(), port, weight: 1 };
-        let config = model::Upstream {
-            name: model::UpstreamName::new("orders").unwrap(),
-            endpoints: vec![endpoint(9), endpoint(3)],
-            balance: model::Balance::default(),
-            pool: model::Pool::default(),
-            timeouts: model::UpstreamTimeouts::default(),
-            tls: model::UpstreamTls::default(),
-            h2c: false,
-        };
+        let name = model::UpstreamName::new("orders").unwrap();
+        let config = model::Upstream::new(name, vec![endpoint(9), endpoint(3)]);
         let ports: Vec<u16> =
             endpoints(&config).unwrap().unwrap().iter().map(|e| e.port()).collect();
         assert_eq!(ports, [9, 3]);

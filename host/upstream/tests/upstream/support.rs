@@ -36,18 +36,10 @@ pub(crate) fn config(ports: &[u16]) -> model::Upstream {
         port: *port,
         weight: 1,
     };
-    model::Upstream {
-        name: model::UpstreamName::new("test").unwrap(),
-        endpoints: ports.iter().map(endpoint).collect(),
-        balance: model::Balance::RoundRobin,
-        pool: model::Pool::default(),
-        timeouts: model::UpstreamTimeouts {
-            connect: Duration::from_secs(10),
-            stall: Duration::from_secs(30),
-        },
-        tls: model::UpstreamTls::default(),
-        h2c: false,
-    }
+    let name = model::UpstreamName::new("test").unwrap();
+    let mut config = model::Upstream::new(name, ports.iter().map(endpoint).collect());
+    config.timeouts.connect = Duration::from_secs(10);
+    config
 }
 
 /// An upstream, the pools of one worker, and what it tried.

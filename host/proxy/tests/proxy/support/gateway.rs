@@ -1,11 +1,11 @@
 //! A running proxy.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use edgewit_chain::{Chain, Filter, Link};
 use edgewit_model::{
-    self as model, Action, Listener, ListenerLimits, ListenerName, Matcher, OnError, Protocols,
-    Respond, Retry, Rewrite, Route, RouteName, UpstreamName, WeightedUpstream,
+    self as model, Action, Listener, ListenerName, OnError, Respond, Route, RouteName,
+    UpstreamName, WeightedUpstream,
 };
 use edgewit_proxy::{FilterObserver, LiveRoute, Proxy, Snapshot};
 use edgewit_telemetry::{AccessLog, Metrics};
@@ -27,35 +27,12 @@ pub(crate) type Ready = (Route, Vec<Arc<dyn Filter>>, Vec<Arc<Upstream>>);
 
 /// A listener `web` on a free port.
 pub(crate) fn listener() -> Listener {
-    Listener {
-        name: ListenerName::new("web").unwrap(),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        protocols: Protocols { h1: true, h2: true },
-        tls: None,
-        trusted_proxies: Vec::new(),
-        limits: ListenerLimits::default(),
-    }
+    Listener::new(ListenerName::new("web").unwrap(), "127.0.0.1:0".parse().unwrap())
 }
 
 /// A route for everything.
 pub(crate) fn route(action: Action) -> Route {
-    Route {
-        name: RouteName::new("r").unwrap(),
-        matchers: vec![Matcher {
-            host: None,
-            path: "/{*rest}".to_owned(),
-            methods: Vec::new(),
-            headers: Vec::new(),
-            query: Vec::new(),
-        }],
-        listeners: Vec::new(),
-        filters: Vec::new(),
-        action,
-        rewrite: Rewrite::default(),
-        timeout: Duration::from_secs(10),
-        retry: Retry::default(),
-        body: None,
-    }
+    Route::new(RouteName::new("r").unwrap(), action)
 }
 
 pub(crate) fn respond(status: u16, body: &str) -> Action {
@@ -80,16 +57,8 @@ pub(crate) fn upstream(name: &str, addresses: &[SocketAddr]) -> Arc<Upstream> {
         port: address.port(),
         weight: 1,
     };
-    Upstream::new(&model::Upstream {
-        name: UpstreamName::new(name).unwrap(),
-        endpoints: addresses.iter().map(endpoint).collect(),
-        balance: model::Balance::default(),
-        pool: model::Pool::default(),
-        timeouts: model::UpstreamTimeouts::default(),
-        tls: model::UpstreamTls::default(),
-        h2c: false,
-    })
-    .unwrap()
+    let endpoints = addresses.iter().map(endpoint).collect();
+    Upstream::new(&model::Upstream::new(UpstreamName::new(name).unwrap(), endpoints)).unwrap()
 }
 
 pub(crate) fn name(text: &str) -> ListenerName {
