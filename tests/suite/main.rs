@@ -50,6 +50,12 @@ mod reload;
 
 mod drain;
 
+mod upgrade;
+
+mod nginx;
+
+mod systemd;
+
 mod compile;
 
 mod house;
