@@ -56,6 +56,10 @@ mod nginx;
 
 mod systemd;
 
+mod rolling;
+
+mod scarce;
+
 mod compile;
 
 mod house;
