@@ -12,6 +12,8 @@ mod send;
 
 mod upstream;
 
+mod background;
+
 mod discover;
 
 mod resolve;
@@ -40,4 +42,6 @@ pub use discover::{TABLE as DISCOVERY_SOURCES, Variant as DiscoverySource};
 pub use pool::Pools;
 pub use retry::{Attempt, Decision, Outcome, Proposal, decide, is_idempotent};
 pub use send::{Failure, Processed, ProtocolError, SendError, Tried, send};
-pub use upstream::{Counters, Endpoint, EndpointId, TlsError, Upstream, UpstreamError};
+pub use upstream::{
+    Counters, Endpoint, EndpointId, EndpointSet, TlsError, Upstream, UpstreamError,
+};

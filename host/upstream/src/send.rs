@@ -54,7 +54,7 @@ pub async fn send(
     let attempt = Attempt {
         upstream,
         pools,
-        endpoint,
+        endpoint: &endpoint,
         in_flight: InFlight::new(endpoint.clone()),
         method: request.method().clone(),
         processed: Cell::new(Processed::No),

@@ -2,6 +2,8 @@
 
 mod endpoint;
 
+mod set;
+
 mod tls;
 
 use std::{
@@ -13,36 +15,42 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use edgewit_model as model;
 use rustls::ClientConfig;
 
 use crate::{
-    balance::{self, Candidates, Policy},
+    background::Background,
+    balance::Candidates,
     budget::Budget,
-    discover,
+    discover::{self, Found},
     send::Tried,
 };
 
 pub use endpoint::{Counters, Endpoint, EndpointId};
 
 pub(crate) use endpoint::InFlight;
+pub use set::EndpointSet;
 pub use tls::TlsError;
 
 /// A service behind the edge, shared by all workers.
 ///
 /// Built once from its checked configuration; replaced, never changed, when that changes. Endpoints get new ids, so no
-/// connection outlives the configuration it was made for by more than the idle timeout.
+/// connection outlives the configuration it was made for by more than the idle timeout. Which endpoints there are may
+/// change while it lives: one that stays keeps its identity, one that goes is not chosen any more.
 pub struct Upstream {
     name: model::UpstreamName,
-    endpoints: Vec<Arc<Endpoint>>,
-    policy: Box<dyn Policy>,
+    balance: model::Balance,
+    set: ArcSwap<EndpointSet>,
     /// Requests so far, which is what policies take turns by.
     turn: AtomicU64,
     budget: Budget,
     pool: model::Pool,
     timeouts: model::UpstreamTimeouts,
+    tls_config: model::UpstreamTls,
     tls: Option<Arc<ClientConfig>>,
     h2c: bool,
+    background: Background,
 }
 
 /// Why an upstream cannot be built.
@@ -77,22 +85,28 @@ impl Upstream {
             true => Some(tls::client_config(&config.tls).map_err(tls_error)?),
             false => None,
         };
-        let endpoints = discover::endpoints(config)?;
-        if endpoints.is_empty() {
-            return Err(UpstreamError::NoEndpoint(config.name.clone()));
-        }
-        let weights: Vec<u32> = endpoints.iter().map(|e| e.weight()).collect();
-        Ok(Arc::new(Self {
+        let upstream = Arc::new(Self {
             name: config.name.clone(),
-            endpoints,
-            policy: balance::policy(config.balance, &weights),
+            balance: config.balance,
+            set: ArcSwap::from_pointee(EndpointSet::new(config.balance, Vec::new())),
             turn: AtomicU64::new(0),
             budget: Budget::new(),
             pool: config.pool.clone(),
             timeouts: config.timeouts.clone(),
+            tls_config: config.tls.clone(),
             tls,
             h2c: config.h2c,
-        }))
+            background: Background::default(),
+        });
+        discover::begin(&upstream, config)?;
+        Ok(upstream)
+    }
+
+    /// These are its endpoints from now on. `true`: something changed. If one of them cannot be used, nothing changes.
+    pub(crate) fn found(&self, found: &[Found]) -> Result<bool, UpstreamError> {
+        let next = self.set.load().after(found, self.balance, &self.tls_config)?;
+        let changed = next.map(|next| self.set.store(Arc::new(next)));
+        Ok(changed.is_some())
     }
 
     /// Its name in the configuration.
@@ -100,14 +114,9 @@ impl Upstream {
         &self.name
     }
 
-    /// Its endpoints, at least one.
-    pub fn endpoints(&self) -> &[Arc<Endpoint>] {
-        &self.endpoints
-    }
-
-    /// One of its endpoints.
-    pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
-        self.endpoints.iter().find(|e| e.id() == id)
+    /// Its endpoints now.
+    pub fn endpoints(&self) -> Arc<EndpointSet> {
+        self.set.load_full()
     }
 
     /// What retries towards it may cost.
@@ -137,14 +146,19 @@ impl Upstream {
         self.h2c
     }
 
+    pub(crate) fn background(&self) -> &Background {
+        &self.background
+    }
+
     /// The endpoint for an attempt.
-    pub(crate) fn choose(&self, tried: &Tried) -> Option<&Arc<Endpoint>> {
-        if let [only] = self.endpoints.as_slice() {
-            return Some(only);
+    pub(crate) fn choose(&self, tried: &Tried) -> Option<Arc<Endpoint>> {
+        let set = self.set.load();
+        if let [only] = &***set {
+            return Some(Arc::clone(only));
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let view = View { endpoints: &self.endpoints, tried };
-        self.policy.choose(&view, turn).and_then(|index| self.endpoints.get(index))
+        let view = View { endpoints: &set, tried };
+        set.policy.choose(&view, turn).and_then(|index| set.get(index)).cloned()
     }
 }
 

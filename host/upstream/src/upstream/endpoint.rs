@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -14,12 +14,16 @@ use http::{HeaderValue, uri::Authority};
 use rustls_pki_types::ServerName;
 
 use super::UpstreamError;
-use crate::resolve::Addresses;
+use crate::{
+    discover::{Found, Key},
+    resolve::Addresses,
+};
 
 /// One server of an upstream. Shared by all workers.
 pub struct Endpoint {
     id: EndpointId,
-    config: model::Endpoint,
+    key: Key,
+    weight: AtomicU32,
     /// Host, and port unless it is the scheme's own (RFC 9110 4.2).
     authority: Authority,
     host_field: HeaderValue,
@@ -47,21 +51,20 @@ impl EndpointId {
 }
 
 impl Endpoint {
-    pub(crate) fn new(
-        config: &model::Endpoint,
-        tls: &model::UpstreamTls,
-    ) -> Result<Self, UpstreamError> {
-        let wrong = || UpstreamError::Host { host: config.host.clone() };
-        let host = match config.host.parse::<Ipv6Addr>() {
+    pub(crate) fn new(found: &Found, tls: &model::UpstreamTls) -> Result<Self, UpstreamError> {
+        let config = &found.endpoint;
+        let named = found.name.as_ref().unwrap_or(&config.host);
+        let wrong = || UpstreamError::Host { host: named.clone() };
+        let host = match named.parse::<Ipv6Addr>() {
             Ok(address) => format!("[{address}]"),
-            Err(_) => config.host.clone(),
+            Err(_) => named.clone(),
         };
         let usual = if config.tls { 443 } else { 80 };
         let text = if config.port == usual { host } else { format!("{host}:{}", config.port) };
         let authority: Authority = text.parse().map_err(|_| wrong())?;
         let server_name = match config.tls {
             true => {
-                let name = tls.server_name.as_ref().unwrap_or(&config.host).clone();
+                let name = tls.server_name.as_ref().unwrap_or(named).clone();
                 Some(ServerName::try_from(name).map_err(|_| wrong())?)
             }
             false => None,
@@ -75,7 +78,8 @@ impl Endpoint {
                 Ok(address) => Addresses::literal((address, config.port).into()),
                 Err(_) => Addresses::named(config.host.clone(), config.port),
             },
-            config: config.clone(),
+            key: found.key(),
+            weight: AtomicU32::new(config.weight),
             speaks_http2: AtomicBool::new(false),
             max_streams: AtomicUsize::new(MAX_STREAMS),
             counters: Counters::default(),
@@ -89,27 +93,36 @@ impl Endpoint {
 
     /// Host name or address, without brackets.
     pub fn host(&self) -> &str {
-        &self.config.host
+        &self.key.host
     }
 
     /// Port.
     pub fn port(&self) -> u16 {
-        self.config.port
+        self.key.port
     }
 
     /// `https` instead of `http`.
     pub fn is_tls(&self) -> bool {
-        self.config.tls
+        self.key.tls
     }
 
     /// Its share among the endpoints, at least 1.
     pub fn weight(&self) -> u32 {
-        self.config.weight.max(1)
+        self.weight.load(Ordering::Relaxed).max(1)
     }
 
     /// What happened to it so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What makes it the same endpoint when it is found again.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(super) fn set_weight(&self, weight: u32) {
+        self.weight.store(weight, Ordering::Relaxed);
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -247,7 +260,8 @@ mod tests {
     fn an_endpoint_names_itself_as_a_url_would() {
         let check = |tls, host: &str, port, expected: &str| {
             let config = model::Endpoint { tls, host: host.to_owned(), port, weight: 1 };
-            let endpoint = Endpoint::new(&config, &model::UpstreamTls::default()).unwrap();
+            let found = Found::plain(config);
+            let endpoint = Endpoint::new(&found, &model::UpstreamTls::default()).unwrap();
             assert_eq!(endpoint.authority().as_str(), expected);
             assert_eq!(endpoint.host_field(), expected);
         };
@@ -262,7 +276,7 @@ mod tests {
     fn a_host_that_is_none_is_refused() {
         for host in ["", "a b", "a/b", "user@a"] {
             let config = model::Endpoint { tls: true, host: host.to_owned(), port: 443, weight: 1 };
-            let endpoint = Endpoint::new(&config, &model::UpstreamTls::default());
+            let endpoint = Endpoint::new(&Found::plain(config), &model::UpstreamTls::default());
             assert!(matches!(endpoint, Err(UpstreamError::Host { .. })), "{host:?}");
         }
     }
