@@ -75,10 +75,7 @@ enum Server {
     Weighted { url: String, weight: Option<u32> },
 }
 
-fn begin(
-    upstream: &Arc<Upstream>,
-    config: &model::Upstream,
-) -> Option<Result<(), UpstreamError>> {
+fn begin(upstream: &Arc<Upstream>, config: &model::Upstream) -> Option<Result<(), UpstreamError>> {
     let Some(model::Discovery::File(path)) = &config.discovery else { return None };
     let mut seen = None;
     look(upstream, path, &mut seen);
@@ -184,11 +181,21 @@ mod tests {
             assert_eq!(upstream.news().bad(), bad, "{content}");
             assert_eq!(upstream.news().is_old(), bad > 1, "{content}");
         };
-        check(r#"{"servers": ["http://a:81", {"url": "http://b", "weight": 3}]}"#, "a:81*1 b:80*3", 1);
+        check(
+            r#"{"servers": ["http://a:81", {"url": "http://b", "weight": 3}]}"#,
+            "a:81*1 b:80*3",
+            1,
+        );
         check(r#"{"servers": [{"url": "http://c"}]}"#, "c:80*1", 1);
         let bad = [
-            "", "{", "[]", r#"{"servers": []}"#, r#"{"servers": ["c"]}"#, r#"{"servers": ["ftp://c"]}"#,
-            r#"{"servers": [{"url": "http://c", "weight": 0}]}"#, r#"{"server": ["http://c"]}"#,
+            "",
+            "{",
+            "[]",
+            r#"{"servers": []}"#,
+            r#"{"servers": ["c"]}"#,
+            r#"{"servers": ["ftp://c"]}"#,
+            r#"{"servers": [{"url": "http://c", "weight": 0}]}"#,
+            r#"{"server": ["http://c"]}"#,
             r#"{"servers": [{"url": "http://c", "weigth": 2}, 7]}"#,
         ];
         for (count, content) in bad.iter().enumerate() {

@@ -62,7 +62,10 @@ impl News {
     pub(super) fn expired(&self, upstream: &Upstream) {
         if !upstream.endpoints().is_empty() && upstream.found(&[]).is_ok() {
             let name = upstream.name().as_str();
-            tracing::error!(upstream = name, "endpoints were not seen for an hour and are given up");
+            tracing::error!(
+                upstream = name,
+                "endpoints were not seen for an hour and are given up"
+            );
         }
     }
 }
