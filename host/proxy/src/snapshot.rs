@@ -1,11 +1,15 @@
 //! Everything that a request needs to know of the configuration, in one immutable piece.
 
+mod durations;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use edgewit_chain::Chain;
 use edgewit_model::{HostPattern, Matcher, Route, UpstreamName};
-use edgewit_telemetry::{AccessLog, Counter, Histogram, Metrics, RequestSeries, families};
-use edgewit_upstream::{EndpointId, Tried, Upstream};
+use edgewit_telemetry::{AccessLog, Counter, Metrics, RequestSeries, families};
+use edgewit_upstream::{Tried, Upstream};
+
+use durations::Durations;
 
 use crate::route::{Ask, Candidate, Found, RouteError, RouteTable};
 
@@ -34,7 +38,7 @@ pub struct LiveRoute {
 pub struct LiveUpstream {
     upstream: Arc<Upstream>,
     weight: u32,
-    durations: Vec<(EndpointId, Histogram)>,
+    durations: Durations,
     exhausted: Counter,
 }
 
@@ -169,18 +173,10 @@ fn pattern(matcher: &Matcher) -> String {
 }
 
 impl LiveUpstream {
-    fn new(upstream: Arc<Upstream>, weight: u32, metrics: &Metrics) -> Self {
-        let duration = |endpoint: &Arc<edgewit_upstream::Endpoint>| {
-            let labels = [
-                ("server_address", endpoint.host()),
-                ("server_port", &endpoint.port().to_string()),
-                ("edgewit_upstream", upstream.name().as_str()),
-            ];
-            (endpoint.id(), metrics.histogram(&families::CLIENT_REQUEST_DURATION, &labels))
-        };
-        let durations = upstream.endpoints().iter().map(duration).collect();
+    fn new(upstream: Arc<Upstream>, weight: u32, metrics: &Arc<Metrics>) -> Self {
         let labels = [("upstream", upstream.name().as_str())];
         let exhausted = metrics.counter(&families::RETRY_BUDGET_EXHAUSTED, &labels);
+        let durations = Durations::new(&upstream, metrics);
         Self { upstream, weight, durations, exhausted }
     }
 
@@ -191,9 +187,8 @@ impl LiveUpstream {
 
     /// The last attempt took this long.
     pub(crate) fn took(&self, tried: &Tried, duration: Duration) {
-        let endpoint = tried.last();
-        if let Some((_, histogram)) = self.durations.iter().find(|(id, _)| Some(*id) == endpoint) {
-            histogram.observe_duration(duration);
+        if let Some(endpoint) = tried.last() {
+            self.durations.observe(&self.upstream, endpoint, duration);
         }
     }
 

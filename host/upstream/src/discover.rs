@@ -2,28 +2,43 @@
 
 mod fixed;
 
+mod dns;
+
+mod file;
+
+mod found;
+
+mod news;
+
 use std::sync::Arc;
 
 use edgewit_model as model;
 
-use crate::upstream::{Endpoint, UpstreamError};
+use crate::upstream::{Upstream, UpstreamError};
+
+pub(crate) use found::{Found, Key};
+
+pub use news::News;
 
 /// A source of endpoints.
 pub struct Variant {
     /// Its word in the configuration and in metrics.
     pub name: &'static str,
-    /// The endpoints that this source knows for an upstream; `None` if the upstream does not use this source.
-    pub(crate) endpoints: fn(&model::Upstream) -> Option<Endpoints>,
+    /// Tells an upstream its endpoints, now and as long as it lives; `None` if it does not use this source.
+    pub(crate) begin: fn(&Arc<Upstream>, &model::Upstream) -> Option<Result<(), UpstreamError>>,
 }
-
-/// The endpoints of an upstream, in the order of their source.
-pub(crate) type Endpoints = Result<Vec<Arc<Endpoint>>, UpstreamError>;
 
 /// All sources; the first that an upstream uses gives its endpoints.
-pub const TABLE: &[Variant] = &[fixed::VARIANT];
+pub const TABLE: &[Variant] = &[dns::VARIANT, file::VARIANT, fixed::VARIANT];
 
-/// The endpoints of an upstream, from the source it uses.
-pub(crate) fn endpoints(config: &model::Upstream) -> Endpoints {
-    let used = TABLE.iter().find_map(|source| (source.endpoints)(config));
+/// Tells an upstream its endpoints, from the source it uses.
+pub(crate) fn begin(
+    upstream: &Arc<Upstream>,
+    config: &model::Upstream,
+) -> Result<(), UpstreamError> {
+    let used = TABLE.iter().find_map(|source| (source.begin)(upstream, config));
     used.unwrap_or_else(|| Err(UpstreamError::NoEndpoint(config.name.clone())))
 }
+
+/// Endpoints of one upstream at most. A choice looks at all of them, and each has its own series.
+const MOST_ENDPOINTS: usize = 1_000;

@@ -12,6 +12,8 @@ mod send;
 
 mod upstream;
 
+mod background;
+
 mod discover;
 
 mod resolve;
@@ -32,12 +34,22 @@ mod retry;
 
 mod budget;
 
-pub use balance::{Candidates, Policy, TABLE as BALANCE_POLICIES, Variant as BalancePolicy};
+pub use balance::{
+    Ask, Candidates, Member, Policy, TABLE as BALANCE_POLICIES, Variant as BalancePolicy,
+};
 pub use body::{BodyError, Cause, InBody, OutBody};
 pub use budget::Budget;
 pub use connect::ConnectError;
-pub use discover::{TABLE as DISCOVERY_SOURCES, Variant as DiscoverySource};
+pub use discover::{News, TABLE as DISCOVERY_SOURCES, Variant as DiscoverySource};
 pub use pool::Pools;
 pub use retry::{Attempt, Decision, Outcome, Proposal, decide, is_idempotent};
 pub use send::{Failure, Processed, ProtocolError, SendError, Tried, send};
-pub use upstream::{Counters, Endpoint, EndpointId, TlsError, Upstream, UpstreamError};
+pub use upstream::{
+    Counters, Endpoint, EndpointId, EndpointSet, TlsError, Upstream, UpstreamError,
+};
+
+/// The number that stands for a part of a request that decides where it goes ([`Upstream::hash_on`]). The same in every
+/// process and version.
+pub fn hash_of(value: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(value)
+}

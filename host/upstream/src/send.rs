@@ -54,7 +54,7 @@ pub async fn send(
     let attempt = Attempt {
         upstream,
         pools,
-        endpoint,
+        endpoint: &endpoint,
         in_flight: InFlight::new(endpoint.clone()),
         method: request.method().clone(),
         processed: Cell::new(Processed::No),
@@ -80,6 +80,7 @@ impl Attempt<'_> {
         deadline: Option<Instant>,
     ) -> Result<Response<InBody>, SendError> {
         let anonymous = !request::has_host(&request);
+        let began = self.upstream.wants_latency().then(Instant::now);
         let answered = match deadline {
             None => self.exchange(request).await,
             Some(deadline) => {
@@ -87,6 +88,9 @@ impl Attempt<'_> {
                 ended.unwrap_or_else(|_| Err(SendError::timeout(self.processed.get())))
             }
         };
+        if let Some(began) = began {
+            self.endpoint.answered(began.elapsed(), answered.is_err());
+        }
         match answered {
             Ok((response, lease, upload)) => {
                 let hold = Hold { lease, upload, in_flight: self.in_flight };

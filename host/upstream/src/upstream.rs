@@ -2,10 +2,20 @@
 
 mod endpoint;
 
+mod set;
+
+mod view;
+
+mod latency;
+
+mod affinity;
+
 mod tls;
 
 use std::{
+    collections::hash_map::RandomState,
     fmt,
+    hash::{BuildHasher, Hasher},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,29 +23,43 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use edgewit_model as model;
 use rustls::ClientConfig;
 
 use crate::{
-    balance::{self, Candidates, Policy},
+    background::Background,
+    balance::{self, Ask, Candidates, mix},
     budget::Budget,
-    discover,
+    discover::{self, Found, News},
     send::Tried,
 };
 
 pub use endpoint::{Counters, Endpoint, EndpointId};
 
 pub(crate) use endpoint::InFlight;
+pub use set::EndpointSet;
 pub use tls::TlsError;
+
+use latency::Millis;
+use set::Recipe;
+use view::View;
 
 /// A service behind the edge, shared by all workers.
 ///
 /// Built once from its checked configuration; replaced, never changed, when that changes. Endpoints get new ids, so no
-/// connection outlives the configuration it was made for by more than the idle timeout.
+/// connection outlives the configuration it was made for by more than the idle timeout. Which endpoints there are may
+/// change while it lives: one that stays keeps its identity, one that goes is not chosen any more.
 pub struct Upstream {
     name: model::UpstreamName,
-    endpoints: Vec<Arc<Endpoint>>,
-    policy: Box<dyn Policy>,
+    recipe: Recipe,
+    set: ArcSwap<EndpointSet>,
+    /// Makes two upstreams, or two processes, draw differently.
+    seed: u64,
+    wants_latency: bool,
+    slow_start: Option<Duration>,
+    hash_on: Option<model::HashOn>,
+    affinity: Option<model::Affinity>,
     /// Requests so far, which is what policies take turns by.
     turn: AtomicU64,
     budget: Budget,
@@ -43,6 +67,8 @@ pub struct Upstream {
     timeouts: model::UpstreamTimeouts,
     tls: Option<Arc<ClientConfig>>,
     h2c: bool,
+    news: News,
+    background: Background,
 }
 
 /// Why an upstream cannot be built.
@@ -51,6 +77,9 @@ pub enum UpstreamError {
     /// Its list of endpoints is empty.
     #[error("upstream {0:?} has no endpoint")]
     NoEndpoint(model::UpstreamName),
+    /// An endpoint was found with `https`, but the system has no authorities and the configuration names none.
+    #[error("upstream {0:?} has no certificate authorities to trust; name a file with `tls.ca`")]
+    NoTls(model::UpstreamName),
     /// A host is neither an address nor a name that can stand in a URL.
     #[error("`{host}` is no host")]
     Host {
@@ -73,26 +102,38 @@ impl Upstream {
     /// if an endpoint speaks TLS; blocks while it does.
     pub fn new(config: &model::Upstream) -> Result<Arc<Self>, UpstreamError> {
         let tls_error = |source| UpstreamError::Tls { name: config.name.clone(), source };
-        let tls = match config.endpoints.iter().any(|e| e.tls) {
-            true => Some(tls::client_config(&config.tls).map_err(tls_error)?),
-            false => None,
-        };
-        let endpoints = discover::endpoints(config)?;
-        if endpoints.is_empty() {
-            return Err(UpstreamError::NoEndpoint(config.name.clone()));
-        }
-        let weights: Vec<u32> = endpoints.iter().map(|e| e.weight()).collect();
-        Ok(Arc::new(Self {
+        let tls = tls::needed(config).map_err(tls_error)?;
+        let recipe = Recipe::new(config);
+        let upstream = Arc::new(Self {
             name: config.name.clone(),
-            endpoints,
-            policy: balance::policy(config.balance, &weights),
+            set: ArcSwap::from_pointee(EndpointSet::new(&recipe, Vec::new())),
+            recipe,
+            seed: RandomState::new().build_hasher().finish(),
+            wants_latency: balance::variant(config.balance).wants_latency,
+            slow_start: config.slow_start,
+            hash_on: config.hash_on.clone().filter(|_| config.balance.is_hash()),
+            affinity: config.affinity.clone(),
             turn: AtomicU64::new(0),
             budget: Budget::new(),
             pool: config.pool.clone(),
             timeouts: config.timeouts.clone(),
             tls,
             h2c: config.h2c,
-        }))
+            news: News::default(),
+            background: Background::default(),
+        });
+        discover::begin(&upstream, config)?;
+        Ok(upstream)
+    }
+
+    /// These are its endpoints from now on. `true`: something changed. If one of them cannot be used, nothing changes.
+    pub(crate) fn found(&self, found: &[Found]) -> Result<bool, UpstreamError> {
+        if self.tls.is_none() && found.iter().any(|found| found.endpoint.tls) {
+            return Err(UpstreamError::NoTls(self.name.clone()));
+        }
+        let next = self.set.load().after(found, &self.recipe)?;
+        let changed = next.map(|next| self.set.store(Arc::new(next)));
+        Ok(changed.is_some())
     }
 
     /// Its name in the configuration.
@@ -100,14 +141,9 @@ impl Upstream {
         &self.name
     }
 
-    /// Its endpoints, at least one.
-    pub fn endpoints(&self) -> &[Arc<Endpoint>] {
-        &self.endpoints
-    }
-
-    /// One of its endpoints.
-    pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
-        self.endpoints.iter().find(|e| e.id() == id)
+    /// Its endpoints now.
+    pub fn endpoints(&self) -> Arc<EndpointSet> {
+        self.set.load_full()
     }
 
     /// What retries towards it may cost.
@@ -137,43 +173,65 @@ impl Upstream {
         self.h2c
     }
 
+    /// What became of the looks for its endpoints, if they are discovered.
+    pub fn news(&self) -> &News {
+        &self.news
+    }
+
+    pub(crate) fn background(&self) -> &Background {
+        &self.background
+    }
+
     /// The endpoint for an attempt.
-    pub(crate) fn choose(&self, tried: &Tried) -> Option<&Arc<Endpoint>> {
-        if let [only] = self.endpoints.as_slice() {
-            return Some(only);
+    pub(crate) fn choose(&self, tried: &Tried) -> Option<Arc<Endpoint>> {
+        let set = self.set.load();
+        if let [only] = &***set {
+            return Some(Arc::clone(only));
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let view = View { endpoints: &self.endpoints, tried };
-        self.policy.choose(&view, turn).and_then(|index| self.endpoints.get(index))
+        let random = mix(self.seed ^ turn);
+        let timed = self.wants_latency || self.slow_start.is_some();
+        let now = if timed { Millis::now() } else { Millis::default() };
+        let view = View { set: &set, tried, now, slow_start: self.slow_start, random };
+        let preferred = tried.prefer.and_then(|tag| set.tagged(tag));
+        let cold = View { slow_start: None, ..view };
+        if let Some(index) = preferred.filter(|index| !cold.excluded(*index)) {
+            return set.get(index).cloned();
+        }
+        let ask = Ask { turn, random, hash: tried.hash };
+        let mut chosen = set.policy.choose(&view, &ask);
+        if self.slow_start.is_some() && chosen.is_some_and(|index| view.excluded(index)) {
+            chosen = set.policy.choose(&cold, &ask); // better one that is new than one that was tried
+        }
+        chosen.and_then(|index| set.get(index)).cloned()
+    }
+
+    /// What of a request should decide where it goes: the caller puts its [`hash_of`](crate::hash_of) into
+    /// [`Tried::hash`].
+    pub fn hash_on(&self) -> Option<&model::HashOn> {
+        self.hash_on.as_ref()
+    }
+
+    /// Whether clients stay with the endpoint that answered first, and how they say which one that was: the caller puts
+    /// its tag into [`Tried::prefer`].
+    pub fn affinity(&self) -> Option<&model::Affinity> {
+        self.affinity.as_ref()
+    }
+
+    /// The word by which a client finds this endpoint again; `None` without affinity, or if the endpoint is gone.
+    pub fn affinity_tag(&self, endpoint: EndpointId) -> Option<u64> {
+        self.affinity.as_ref()?;
+        self.set.load().tag(endpoint)
+    }
+
+    /// Whether attempts should be measured for the balancer.
+    pub(crate) fn wants_latency(&self) -> bool {
+        self.wants_latency
     }
 }
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// What a policy sees of the endpoints.
-struct View<'a> {
-    endpoints: &'a [Arc<Endpoint>],
-    tried: &'a Tried,
-}
-
-impl Candidates for View<'_> {
-    fn count(&self) -> usize {
-        self.endpoints.len()
-    }
-
-    fn weight(&self, index: usize) -> u32 {
-        self.endpoints.get(index).map_or(0, |e| e.weight())
-    }
-
-    fn load(&self, index: usize) -> u64 {
-        self.endpoints.get(index).map_or(0, |e| e.counters().in_flight())
-    }
-
-    fn excluded(&self, index: usize) -> bool {
-        self.endpoints.get(index).is_none_or(|e| self.tried.avoids(e.id()))
     }
 }

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use edgewit_model as model;
 
-use super::{Endpoints, Variant};
-use crate::upstream::Endpoint;
+use super::{Found, Variant};
+use crate::upstream::{Upstream, UpstreamError};
 
 /// Endpoints that stand in the configuration. Host names among them are looked up when a connection is made.
-pub(super) const VARIANT: Variant = Variant { name: "fixed", endpoints };
+pub(super) const VARIANT: Variant = Variant { name: "fixed", begin };
 
-fn endpoints(config: &model::Upstream) -> Option<Endpoints> {
-    let live = |e: &model::Endpoint| Endpoint::new(e, &config.tls).map(Arc::new);
-    Some(config.endpoints.iter().map(live).collect())
+fn begin(upstream: &Arc<Upstream>, config: &model::Upstream) -> Option<Result<(), UpstreamError>> {
+    if config.endpoints.is_empty() {
+        return Some(Err(UpstreamError::NoEndpoint(config.name.clone())));
+    }
+    let found: Vec<Found> = config.endpoints.iter().cloned().map(Found::plain).collect();
+    Some(upstream.found(&found).map(|_| ()))
 }
 
 #[cfg(test)]
@@ -25,8 +28,15 @@ mod tests {
             |port| model::Endpoint { tls: false, host: "localhost".to_owned(), port, weight: 1 };
         let name = model::UpstreamName::new("orders").unwrap();
         let config = model::Upstream::new(name, vec![endpoint(9), endpoint(3)]);
-        let ports: Vec<u16> =
-            endpoints(&config).unwrap().unwrap().iter().map(|e| e.port()).collect();
+        let upstream = Upstream::new(&config).unwrap();
+        let ports: Vec<u16> = upstream.endpoints().iter().map(|e| e.port()).collect();
         assert_eq!(ports, [9, 3]);
+    }
+
+    #[test]
+    fn an_empty_list_is_refused() {
+        let name = model::UpstreamName::new("orders").unwrap();
+        let refused = Upstream::new(&model::Upstream::new(name, Vec::new()));
+        assert!(matches!(refused, Err(UpstreamError::NoEndpoint(_))));
     }
 }

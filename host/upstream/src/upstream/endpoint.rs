@@ -5,21 +5,29 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use edgewit_model as model;
 use http::{HeaderValue, uri::Authority};
 use rustls_pki_types::ServerName;
 
-use super::UpstreamError;
-use crate::resolve::Addresses;
+use super::{
+    UpstreamError,
+    latency::{Latency, Millis},
+};
+use crate::{
+    discover::{Found, Key},
+    resolve::Addresses,
+};
 
 /// One server of an upstream. Shared by all workers.
 pub struct Endpoint {
     id: EndpointId,
-    config: model::Endpoint,
+    key: Key,
+    weight: AtomicU32,
     /// Host, and port unless it is the scheme's own (RFC 9110 4.2).
     authority: Authority,
     host_field: HeaderValue,
@@ -28,6 +36,9 @@ pub struct Endpoint {
     speaks_http2: AtomicBool,
     max_streams: AtomicUsize,
     counters: Counters,
+    latency: Latency,
+    /// Since when its share grows, or [`WARM`].
+    warm_up: AtomicU64,
 }
 
 /// Identity of an endpoint, unique in the process and never given again.
@@ -40,6 +51,10 @@ impl EndpointId {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+
     #[cfg(test)]
     pub(crate) fn of(number: u64) -> Self {
         Self(number)
@@ -47,21 +62,20 @@ impl EndpointId {
 }
 
 impl Endpoint {
-    pub(crate) fn new(
-        config: &model::Endpoint,
-        tls: &model::UpstreamTls,
-    ) -> Result<Self, UpstreamError> {
-        let wrong = || UpstreamError::Host { host: config.host.clone() };
-        let host = match config.host.parse::<Ipv6Addr>() {
+    pub(crate) fn new(found: &Found, tls: &model::UpstreamTls) -> Result<Self, UpstreamError> {
+        let config = &found.endpoint;
+        let named = found.name.as_ref().unwrap_or(&config.host);
+        let wrong = || UpstreamError::Host { host: named.clone() };
+        let host = match named.parse::<Ipv6Addr>() {
             Ok(address) => format!("[{address}]"),
-            Err(_) => config.host.clone(),
+            Err(_) => named.clone(),
         };
         let usual = if config.tls { 443 } else { 80 };
         let text = if config.port == usual { host } else { format!("{host}:{}", config.port) };
         let authority: Authority = text.parse().map_err(|_| wrong())?;
         let server_name = match config.tls {
             true => {
-                let name = tls.server_name.as_ref().unwrap_or(&config.host).clone();
+                let name = tls.server_name.as_ref().unwrap_or(named).clone();
                 Some(ServerName::try_from(name).map_err(|_| wrong())?)
             }
             false => None,
@@ -75,10 +89,13 @@ impl Endpoint {
                 Ok(address) => Addresses::literal((address, config.port).into()),
                 Err(_) => Addresses::named(config.host.clone(), config.port),
             },
-            config: config.clone(),
+            key: found.key(),
+            weight: AtomicU32::new(config.weight),
             speaks_http2: AtomicBool::new(false),
             max_streams: AtomicUsize::new(MAX_STREAMS),
             counters: Counters::default(),
+            latency: Latency::default(),
+            warm_up: AtomicU64::new(WARM),
         })
     }
 
@@ -89,27 +106,63 @@ impl Endpoint {
 
     /// Host name or address, without brackets.
     pub fn host(&self) -> &str {
-        &self.config.host
+        &self.key.host
     }
 
     /// Port.
     pub fn port(&self) -> u16 {
-        self.config.port
+        self.key.port
     }
 
     /// `https` instead of `http`.
     pub fn is_tls(&self) -> bool {
-        self.config.tls
+        self.key.tls
     }
 
     /// Its share among the endpoints, at least 1.
     pub fn weight(&self) -> u32 {
-        self.config.weight.max(1)
+        self.weight.load(Ordering::Relaxed).max(1)
     }
 
     /// What happened to it so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What makes it the same endpoint when it is found again.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(super) fn set_weight(&self, weight: u32) {
+        self.weight.store(weight, Ordering::Relaxed);
+    }
+
+    pub(super) fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
+    /// An attempt that began then has brought a response head, or failed.
+    pub(crate) fn answered(&self, took: Duration, failed: bool) {
+        self.latency.observe(Millis::now(), took, failed);
+    }
+
+    /// From now on its share grows from a tenth: it is new, or was ill.
+    pub(crate) fn begin_warm_up(&self, now: Millis) {
+        self.warm_up.store(now.number().into(), Ordering::Relaxed);
+    }
+
+    /// Which part of its share it gets now, if that is not all.
+    pub(super) fn warmth(&self, now: Millis, slow_start: Duration) -> Option<f64> {
+        let since = self.warm_up.load(Ordering::Relaxed);
+        let since = Millis::from_number(u32::try_from(since).ok()?);
+        let passed = Duration::from_millis(now.since(since).into());
+        if passed >= slow_start {
+            self.warm_up.store(WARM, Ordering::Relaxed);
+            return None;
+        }
+        let grown = passed.as_secs_f64() / slow_start.as_secs_f64();
+        Some(FIRST_SHARE + (1.0 - FIRST_SHARE) * grown)
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -152,6 +205,12 @@ impl fmt::Debug for Endpoint {
         write!(f, "Endpoint({}, {})", self.id.0, self.authority)
     }
 }
+
+/// Stands for an endpoint that has its full share.
+const WARM: u64 = u64::MAX;
+
+/// Which part of its share an endpoint begins with: enough to warm its caches, too little to be flooded.
+const FIRST_SHARE: f64 = 0.1;
 
 /// HTTP/2 streams that are opened on a connection before the endpoint has said how many it allows. 100 is the least that
 /// RFC 9113 6.5.2 recommends to allow.
@@ -247,7 +306,8 @@ mod tests {
     fn an_endpoint_names_itself_as_a_url_would() {
         let check = |tls, host: &str, port, expected: &str| {
             let config = model::Endpoint { tls, host: host.to_owned(), port, weight: 1 };
-            let endpoint = Endpoint::new(&config, &model::UpstreamTls::default()).unwrap();
+            let found = Found::plain(config);
+            let endpoint = Endpoint::new(&found, &model::UpstreamTls::default()).unwrap();
             assert_eq!(endpoint.authority().as_str(), expected);
             assert_eq!(endpoint.host_field(), expected);
         };
@@ -262,9 +322,23 @@ mod tests {
     fn a_host_that_is_none_is_refused() {
         for host in ["", "a b", "a/b", "user@a"] {
             let config = model::Endpoint { tls: true, host: host.to_owned(), port: 443, weight: 1 };
-            let endpoint = Endpoint::new(&config, &model::UpstreamTls::default());
+            let endpoint = Endpoint::new(&Found::plain(config), &model::UpstreamTls::default());
             assert!(matches!(endpoint, Err(UpstreamError::Host { .. })), "{host:?}");
         }
+    }
+
+    #[test]
+    fn a_new_endpoint_grows_into_its_share() {
+        let host = "10.0.0.1".to_owned();
+        let found = Found::plain(model::Endpoint { tls: false, host, port: 1, weight: 1 });
+        let endpoint = Endpoint::new(&found, &model::UpstreamTls::default()).unwrap();
+        let warmth = |now| endpoint.warmth(Millis::from_number(now), Duration::from_secs(10));
+        assert_eq!(warmth(5), None, "one that was there from the beginning is warm");
+        endpoint.begin_warm_up(Millis::from_number(1_000));
+        assert_eq!(warmth(1_000), Some(0.1));
+        assert!((warmth(6_000).unwrap() - 0.55).abs() < 0.001);
+        assert_eq!(warmth(11_000), None);
+        assert_eq!(warmth(1_000), None, "once warm, always warm");
     }
 
     #[test]

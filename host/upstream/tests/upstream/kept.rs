@@ -166,7 +166,7 @@ async fn endpoints_take_turns_and_elsewhere_avoids_those_already_tried() {
         for _ in 0..30 {
             client.ask(get()).await.unwrap();
         }
-        for endpoint in client.upstream.endpoints() {
+        for endpoint in client.upstream.endpoints().iter() {
             assert_eq!(endpoint.counters().requests(), 10);
         }
         let mut tried = Tried::new();
