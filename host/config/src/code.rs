@@ -220,6 +220,11 @@ once."
 "E0604" H2C "`h2c` does not fit the servers"
 "`h2c` means HTTP/2 without TLS. With `https` HTTP/2 is agreed on during the handshake, and the key has to go."
 
+"E0621" INVALID_HEALTH "a check or a bound that cannot be used"
+"`health` has either `path`, the path of a `GET` such as `/healthz`, or `tcp = true`; `host` and `status` go with `path`. \
+`outlier` ejects for `eject` at first and never for longer than `eject-at-most`. `concurrency` has a `min` that is not above its \
+`max`."
+
 "W0101" TOML_1_1 "an inline table that TOML 1.0 does not have"
 "Inline tables over several lines, or with a comma at the end, came with TOML 1.1. Edgewit reads them; other tools may not. Write a \
 `[table]` instead."

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::UpstreamName;
+use crate::{Circuit, Concurrency, Health, Outlier, PANIC_PERCENT, UpstreamName};
 
 /// `[upstreams.<name>]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,16 @@ pub struct Upstream {
     pub tls: UpstreamTls,
     /// Speak HTTP/2 without TLS (prior knowledge) to endpoints with `http`.
     pub h2c: bool,
+    /// Endpoints are asked how they are.
+    pub health: Option<Health>,
+    /// Endpoints are judged by the requests of clients.
+    pub outlier: Outlier,
+    /// Below this share of available endpoints, in percent, all are used; 0: never.
+    pub panic_percent: u32,
+    /// Bounds on what is under way.
+    pub circuit: Circuit,
+    /// The bound on requests follows what the upstream can do.
+    pub concurrency: Option<Concurrency>,
 }
 
 impl Upstream {
@@ -34,6 +44,11 @@ impl Upstream {
             timeouts: UpstreamTimeouts::default(),
             tls: UpstreamTls::default(),
             h2c: false,
+            health: None,
+            outlier: Outlier::default(),
+            panic_percent: PANIC_PERCENT,
+            circuit: Circuit::default(),
+            concurrency: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use edgewit_model::{
 };
 use http::Uri;
 
-use super::Cx;
+use super::{Cx, health};
 use crate::{
     Diagnostic, code,
     pem::{Kind, Pem},
@@ -44,6 +44,11 @@ pub(super) fn upstream(
         },
         tls: tls(&raw.tls, pems, cx),
         h2c,
+        health: health::health(raw.health.as_ref(), cx),
+        outlier: health::outlier(raw.outlier.as_ref(), cx),
+        panic_percent: health::panic(&raw.panic, cx),
+        circuit: health::circuit(raw.circuit.as_ref(), cx),
+        concurrency: health::concurrency(raw.concurrency.as_ref(), cx),
         name,
     })
 }
