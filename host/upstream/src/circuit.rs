@@ -206,10 +206,7 @@ mod tests {
 
     fn circuit(max_requests: u32, max_pending: u32) -> Arc<Circuit> {
         let max_wait = Duration::from_millis(50);
-        Circuit::new(
-            &model::Circuit { max_requests, max_pending, max_wait, max_retries: 2 },
-            None,
-        )
+        Circuit::new(&model::Circuit { max_requests, max_pending, max_wait, max_retries: 2 }, None)
     }
 
     async fn entered(circuit: &Arc<Circuit>) -> Result<Permit, Full> {
@@ -233,7 +230,11 @@ mod tests {
         assert_eq!((circuit.requests(), circuit.waiting()), (2, 1));
         let began = Instant::now();
         assert_eq!(circuit.enter(None).await.unwrap_err(), Full);
-        assert_eq!(began.elapsed(), Duration::ZERO, "who finds no place to wait is refused at once");
+        assert_eq!(
+            began.elapsed(),
+            Duration::ZERO,
+            "who finds no place to wait is refused at once"
+        );
         assert!(circuit.is_open());
         drop(first);
         assert!(circuit.try_enter().is_none(), "who waits goes first");

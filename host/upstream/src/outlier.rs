@@ -125,7 +125,7 @@ impl Tally {
     }
 
     fn start_over(&self) {
-        [&self.connects, &self.failures, &self.server_errors].map(clear);
+        [&self.connects, &self.failures, &self.server_errors].into_iter().for_each(clear);
     }
 }
 
@@ -190,9 +190,8 @@ impl Detector {
         }
         let (due, now) = (self.next_sweep.load(Ordering::Relaxed), now());
         let next = now.saturating_add(millis(self.rules.interval));
-        let swap = || {
-            self.next_sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-        };
+        let swap =
+            || self.next_sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
         now >= due && swap().is_ok()
     }
 

@@ -29,6 +29,11 @@ impl Standing {
         now < self.ejected_until.load(Ordering::Acquire)
     }
 
+    /// Milliseconds until the end of the ejection.
+    pub(crate) fn ejected_for(&self, now: u64) -> Option<u64> {
+        self.ejected_until.load(Ordering::Acquire).checked_sub(now).filter(|left| *left > 0)
+    }
+
     pub(crate) fn set_healthy(&self, healthy: bool) {
         self.unhealthy.store(!healthy, Ordering::Release);
     }
@@ -41,9 +46,8 @@ impl Standing {
     pub(crate) fn comes_back(&self, now: u64) -> bool {
         let until = self.ejected_until.load(Ordering::Acquire);
         let over = until != 0 && until <= now;
-        let swap = || {
-            self.ejected_until.compare_exchange(until, 0, Ordering::AcqRel, Ordering::Relaxed)
-        };
+        let swap =
+            || self.ejected_until.compare_exchange(until, 0, Ordering::AcqRel, Ordering::Relaxed);
         over && swap().is_ok()
     }
 

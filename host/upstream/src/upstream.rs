@@ -7,9 +7,10 @@ mod set;
 mod tls;
 
 use std::{
+    any::Any,
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -23,7 +24,10 @@ use crate::{
     background::Background,
     balance::Candidates,
     budget::Budget,
+    circuit::Circuit,
     discover::{self, Found},
+    health,
+    safeguards::{Safeguards, ServerHealth, Sight},
     send::Tried,
 };
 
@@ -51,6 +55,8 @@ pub struct Upstream {
     tls: Option<Arc<ClientConfig>>,
     h2c: bool,
     background: Background,
+    safeguards: Safeguards,
+    attached: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Why an upstream cannot be built.
@@ -97,8 +103,11 @@ impl Upstream {
             tls,
             h2c: config.h2c,
             background: Background::default(),
+            safeguards: Safeguards::new(config),
+            attached: OnceLock::new(),
         });
         discover::begin(&upstream, config)?;
+        health::begin(&upstream, config.health.as_ref());
         Ok(upstream)
     }
 
@@ -150,15 +159,58 @@ impl Upstream {
         &self.background
     }
 
-    /// The endpoint for an attempt.
+    /// How its servers are now.
+    pub fn health(&self) -> Vec<ServerHealth> {
+        let now = self.safeguards.now();
+        self.set.load().iter().map(|endpoint| ServerHealth::of(endpoint, now)).collect()
+    }
+
+    /// Bounds on what is under way.
+    pub fn circuit(&self) -> &Arc<Circuit> {
+        self.safeguards.circuit()
+    }
+
+    /// Ejections of its servers so far, by reason.
+    pub fn ejections(&self) -> [(&'static str, u64); 4] {
+        self.safeguards.detector().ejections()
+    }
+
+    /// Keeps something as long as this upstream lives, unless something is kept already.
+    pub fn attach(&self, make: impl FnOnce() -> Arc<dyn Any + Send + Sync>) {
+        self.attached.get_or_init(make);
+    }
+
+    /// Whether an endpoint is available that was not tried.
+    pub fn has_other(&self, tried: &Tried) -> bool {
+        let now = self.safeguards.now();
+        let is_other = |endpoint: &Arc<Endpoint>| {
+            !tried.avoids(endpoint.id()) && endpoint.standing().is_available(now)
+        };
+        self.set.load().iter().any(is_other)
+    }
+
+    pub(crate) fn safeguards(&self) -> &Safeguards {
+        &self.safeguards
+    }
+
+    /// The endpoint for an attempt. One that is not available is passed over, whatever was tried, unless too few are.
     pub(crate) fn choose(&self, tried: &Tried) -> Option<Arc<Endpoint>> {
         let set = self.set.load();
+        let available = match self.safeguards.look(&set) {
+            Sight::All => None,
+            Sight::Available(now) => Some(now),
+            Sight::Nobody => return None,
+        };
         if let [only] = &***set {
             return Some(Arc::clone(only));
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let view = View { endpoints: &set, tried };
-        set.policy.choose(&view, turn).and_then(|index| set.get(index)).cloned()
+        let view = View { endpoints: &set, tried: Some(tried), available };
+        let mut index = set.policy.choose(&view, turn)?;
+        if available.is_some() && view.excluded(index) {
+            index = set.policy.choose(&View { tried: None, ..view }, turn)?;
+        }
+        set.get(index).cloned()
     }
 }
 
@@ -171,7 +223,10 @@ impl fmt::Debug for Upstream {
 /// What a policy sees of the endpoints.
 struct View<'a> {
     endpoints: &'a [Arc<Endpoint>],
-    tried: &'a Tried,
+    /// To avoid what was tried.
+    tried: Option<&'a Tried>,
+    /// To avoid what is not available at this instant.
+    available: Option<u64>,
 }
 
 impl Candidates for View<'_> {
@@ -188,6 +243,8 @@ impl Candidates for View<'_> {
     }
 
     fn excluded(&self, index: usize) -> bool {
-        self.endpoints.get(index).is_none_or(|e| self.tried.avoids(e.id()))
+        let Some(endpoint) = self.endpoints.get(index) else { return true };
+        self.tried.is_some_and(|tried| tried.avoids(endpoint.id()))
+            || self.available.is_some_and(|now| !endpoint.standing().is_available(now))
     }
 }

@@ -113,82 +113,102 @@ impl Gradient {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use super::*;
 
     /// An upstream with so many servers, each of which takes so many ticks; a queue before them; and an open loop of
-    /// clients that ask so often per tick, whatever happens. One tick is a millisecond, one window a hundred of them.
+    /// clients that ask so often per tick, whatever happens. One tick is a millisecond; a window lasts a hundred of them
+    /// at least, and until there are twenty responses.
     struct World {
         gradient: Gradient,
-        now: Instant,
+        window: Window,
+        start: Instant,
         servers: usize,
         takes: u32,
         arrivals: f64,
         owed: f64,
         /// When each began, and how much work is left.
-        inside: VecDeque<(u32, u32)>,
+        inside: Vec<(u32, u32)>,
         tick: u32,
+        window_began: u32,
+        since: u32,
         done: u32,
+        deepest: usize,
     }
 
     impl World {
         fn new(servers: usize, takes: u32, arrivals: f64) -> Self {
             let rules = model::Concurrency { min: 4, max: 1_000, ..Default::default() };
-            let now = Instant::now();
-            let gradient = Gradient::new(&rules, now);
-            let (inside, tick, done) = (VecDeque::new(), 0, 0);
-            Self { gradient, now, servers, takes, arrivals, owed: 0.0, inside, tick, done }
-        }
-
-        /// Runs for so many windows; responses per window at the end, and the most that were inside.
-        fn run(&mut self, windows: u32) -> (u32, usize) {
-            let mut deepest = 0;
-            for _ in 0..windows {
-                let mut window = Window::default();
-                self.done = 0;
-                deepest = 0;
-                for _ in 0..100 {
-                    self.step(&mut window);
-                    deepest = deepest.max(self.inside.len());
-                }
-                self.now += Duration::from_millis(100);
-                if window.times.len() >= 10 {
-                    self.gradient.close(&mut window, self.now);
-                }
+            let start = Instant::now();
+            let gradient = Gradient::new(&rules, start);
+            let (window, inside) = (Window::default(), Vec::new());
+            Self {
+                gradient,
+                window,
+                start,
+                servers,
+                takes,
+                arrivals,
+                owed: 0.0,
+                inside,
+                tick: 0,
+                window_began: 0,
+                since: 0,
+                done: 0,
+                deepest: 0,
             }
-            (self.done, deepest)
         }
 
-        fn step(&mut self, window: &mut Window) {
+        /// Runs for so many tenths of a second; responses, and the most that were inside.
+        fn run(&mut self, tenths: u32) -> (u32, usize) {
+            (self.done, self.deepest) = (0, 0);
+            (0..tenths * 100).for_each(|_| self.step());
+            (self.done, self.deepest)
+        }
+
+        fn step(&mut self) {
             self.tick += 1;
             self.owed += self.arrivals;
             while self.owed >= 1.0 {
                 self.owed -= 1.0;
                 if self.inside.len() < self.gradient.limit() as usize {
-                    self.inside.push_back((self.tick, self.takes));
+                    self.inside.push((self.tick, self.takes));
                 } // else it is refused
             }
-            window.busiest = window.busiest.max(self.inside.len() as u32);
+            self.deepest = self.deepest.max(self.inside.len());
+            self.window.busiest = self.window.busiest.max(self.inside.len() as u32);
             self.inside.iter_mut().take(self.servers).for_each(|(_, left)| *left -= 1);
-            let tick = self.tick;
-            self.inside.retain(|(began, left)| {
-                if *left == 0 {
-                    window.times.push(Duration::from_millis(u64::from(tick - began + 1)));
+            let ended = self.inside.extract_if(.., |(_, left)| *left == 0);
+            for (began, _) in ended {
+                self.done += 1;
+                if began >= self.since {
+                    let took = u64::from(self.tick - began + 1);
+                    self.window.times.push(Duration::from_millis(took));
                 }
-                *left > 0
-            });
-            self.done = window.times.len() as u32;
+            }
+            if self.window.times.len() >= 20 && self.tick >= self.window_began + 100 {
+                self.close();
+            }
+        }
+
+        fn close(&mut self) {
+            let was_measuring = self.gradient.is_measuring();
+            let now = self.start + Duration::from_millis(u64::from(self.tick));
+            self.gradient.close(&mut self.window, now);
+            if self.gradient.is_measuring() && !was_measuring {
+                self.since = self.tick;
+            }
+            self.window.clear();
+            self.window_began = self.tick;
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn ten_times_the_load_leaves_the_upstream_busy_and_not_buried() {
-        // 20 servers of 10 ms do 200 in a window; clients ask for 2,000.
+        // 20 servers of 10 ms do 200 in a tenth of a second; clients ask for 2,000.
         let mut world = World::new(20, 10, 20.0);
         world.run(100);
         let (done, deepest) = world.run(20);
-        assert!(done >= 180, "{done} of 200");
+        assert!(done >= 3_600, "{done} of 4,000");
         assert!(deepest <= 60, "{deepest} inside, where 20 are served");
     }
 
@@ -196,17 +216,17 @@ mod tests {
     async fn a_step_in_time_is_survived_and_learnt() {
         let mut world = World::new(20, 10, 20.0);
         world.run(100);
-        world.takes = 50; // now 40 in a window
+        world.takes = 50; // now 40 in a tenth of a second
         let (_, deepest) = world.run(20);
         assert!(deepest <= 60, "{deepest} inside at once after the step");
         world.run(700); // beyond the next measurement
-        let (done, deepest) = world.run(10);
-        assert!(done >= 34, "{done} of 40");
+        let (done, deepest) = world.run(20);
+        assert!(done >= 720, "{done} of 800");
         assert!(deepest <= 60, "{deepest}");
         world.takes = 10; // and back
         world.run(100);
-        let (done, _) = world.run(10);
-        assert!(done >= 180, "{done} of 200 after the recovery");
+        let (done, _) = world.run(20);
+        assert!(done >= 3_600, "{done} of 4,000 after the recovery");
     }
 
     #[tokio::test(start_paused = true)]
@@ -214,8 +234,8 @@ mod tests {
         let mut world = World::new(20, 10, 0.5); // five at a time
         world.run(200);
         assert!(world.gradient.limit() <= 16, "{}", world.gradient.limit());
-        let (done, _) = world.run(10);
-        assert!((45..=55).contains(&done), "{done}");
+        let (done, _) = world.run(20);
+        assert!((950..=1_050).contains(&done), "{done}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -223,17 +243,18 @@ mod tests {
         let now = Instant::now();
         let rules = model::Concurrency { min: 10, max: 100, ..Default::default() };
         let mut gradient = Gradient::new(&rules, now);
-        let fast = || Window {
-            times: vec![Duration::from_millis(5); 50],
-            overloaded: 0,
-            busiest: 1_000,
-        };
-        (0..100).for_each(|_| drop(gradient.close(&mut fast(), now)));
+        let fast =
+            || Window { times: vec![Duration::from_millis(5); 50], overloaded: 0, busiest: 1_000 };
+        for _ in 0..100 {
+            gradient.close(&mut fast(), now);
+        }
         assert_eq!(gradient.limit(), 100);
         let mut busy = Window { overloaded: 10, ..fast() };
         assert_eq!(gradient.close(&mut busy, now), 90);
         let slow = || Window { times: vec![Duration::from_secs(5); 50], ..fast() };
-        (0..100).for_each(|_| drop(gradient.close(&mut slow(), now)));
+        for _ in 0..100 {
+            gradient.close(&mut slow(), now);
+        }
         assert!((10..=20).contains(&gradient.limit()), "{}", gradient.limit());
     }
 }

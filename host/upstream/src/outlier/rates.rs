@@ -57,10 +57,9 @@ mod tests {
     use super::*;
 
     fn found(rates: &[(u32, u32)]) -> Vec<usize> {
-        let counts = rates.iter().map(|(requests, successes)| Counts {
-            requests: *requests,
-            successes: *successes,
-        });
+        let counts = rates
+            .iter()
+            .map(|(requests, successes)| Counts { requests: *requests, successes: *successes });
         outliers(&counts.collect::<Vec<_>>(), &SuccessRate::default())
     }
 

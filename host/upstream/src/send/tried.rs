@@ -1,5 +1,7 @@
 //! What an exchange has tried so far.
 
+use std::{cell::Cell, rc::Rc};
+
 use tokio::time::Instant;
 
 use crate::upstream::EndpointId;
@@ -17,6 +19,8 @@ pub struct Tried {
     /// When the next attempt ends with [`Failure::Timeout`](crate::Failure::Timeout) if no response head has come;
     /// `None` if the caller keeps the time itself by dropping the future.
     pub deadline: Option<Instant>,
+    /// Where the choice of an attempt is left as soon as it is made, for whoever has to avoid it meanwhile.
+    pub chosen: Option<Rc<Cell<Option<EndpointId>>>>,
 }
 
 impl Tried {
@@ -36,7 +40,15 @@ impl Tried {
         self.endpoints.get(last % MAX).copied().flatten()
     }
 
+    /// An endpoint that another attempt is busy with.
+    pub fn add(&mut self, endpoint: EndpointId) {
+        self.note(endpoint);
+    }
+
     pub(crate) fn note(&mut self, endpoint: EndpointId) {
+        if let Some(chosen) = &self.chosen {
+            chosen.set(Some(endpoint));
+        }
         if let Some(slot) = self.endpoints.get_mut(self.attempts % MAX) {
             *slot = Some(endpoint);
         }

@@ -15,8 +15,10 @@ use rustls_pki_types::ServerName;
 
 use super::UpstreamError;
 use crate::{
+    circuit::Permit,
     discover::{Found, Key},
     resolve::Addresses,
+    standing::Standing,
 };
 
 /// One server of an upstream. Shared by all workers.
@@ -32,6 +34,7 @@ pub struct Endpoint {
     speaks_http2: AtomicBool,
     max_streams: AtomicUsize,
     counters: Counters,
+    standing: Standing,
 }
 
 /// Identity of an endpoint, unique in the process and never given again.
@@ -83,6 +86,7 @@ impl Endpoint {
             speaks_http2: AtomicBool::new(false),
             max_streams: AtomicUsize::new(MAX_STREAMS),
             counters: Counters::default(),
+            standing: Standing::default(),
         })
     }
 
@@ -123,6 +127,11 @@ impl Endpoint {
 
     pub(super) fn set_weight(&self, weight: u32) {
         self.weight.store(weight, Ordering::Relaxed);
+    }
+
+    /// Whether it should be asked.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -171,13 +180,18 @@ impl fmt::Debug for Endpoint {
 const MAX_STREAMS: usize = 100;
 
 /// An attempt that an endpoint is busy with, from its choice to the end of the response body.
-pub(crate) struct InFlight(Arc<Endpoint>);
+/// With it ends the leave that the circuit gave.
+pub(crate) struct InFlight(Arc<Endpoint>, Permit);
 
 impl InFlight {
-    pub(crate) fn new(endpoint: Arc<Endpoint>) -> Self {
+    pub(crate) fn new(endpoint: Arc<Endpoint>, permit: Permit) -> Self {
         endpoint.counters.requests.fetch_add(1, Ordering::Relaxed);
         endpoint.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(endpoint)
+        Self(endpoint, permit)
+    }
+
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.1
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
