@@ -15,6 +15,8 @@ mod plugin;
 
 mod upstream;
 
+mod health;
+
 mod route;
 
 mod telemetry;
@@ -25,6 +27,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use amount::{Amount, Percent, Size, Span, Time, Unit};
+pub(crate) use health::{Circuit, Concurrency, Health, Hedge, Outlier, SuccessRate};
 pub(crate) use listener::{Listener, ListenerLimits, ListenerTls, Protocol, TlsVersion};
 pub(crate) use plugin::{Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits};
 pub(crate) use route::{

@@ -11,6 +11,8 @@ mod plugin;
 
 mod upstream;
 
+mod health;
+
 mod route;
 
 mod matcher;

@@ -17,6 +17,10 @@ mod plugin;
 
 mod upstream;
 
+mod health;
+
+mod circuit;
+
 mod observe;
 
 mod net;
@@ -26,7 +30,9 @@ mod path;
 mod authority;
 
 pub use authority::{Authority, AuthorityError};
+pub use circuit::{Circuit, Concurrency, Hedge};
 pub use config::{Admin, Config, Server};
+pub use health::{Health, HealthKind, HttpHealth, Outlier, PANIC_PERCENT, SuccessRate};
 pub use listener::{Listener, ListenerLimits, ListenerTls, Protocols, TlsVersion};
 pub use name::{ListenerName, NameError, PluginName, RouteName, UpstreamName};
 pub use net::{IpNet, IpNetError};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::{ByteSize, FilterUse, ListenerName, RouteName, UpstreamName};
+use crate::{ByteSize, FilterUse, Hedge, ListenerName, RouteName, UpstreamName};
 
 /// `[routes.<name>]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,6 +157,8 @@ pub struct Retry {
     pub budget_percent: u32,
     /// Largest request body that is kept for another attempt.
     pub replay: ByteSize,
+    /// Further attempts while the first still waits.
+    pub hedge: Option<Hedge>,
 }
 
 /// Outcomes that are tried again, where the method allows it.
@@ -181,6 +183,7 @@ impl Default for Retry {
             backoff: (Duration::from_millis(25), Duration::from_millis(250)),
             budget_percent: 20, // THREATS promise 13: retries add at most 20 % of load
             replay: ByteSize(64 << 10), // most API calls are far smaller
+            hedge: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::{HeaderName, Uri};
 
-use crate::UpstreamName;
+use crate::{Circuit, Concurrency, Health, Outlier, PANIC_PERCENT, UpstreamName};
 
 /// `[upstreams.<name>]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,16 @@ pub struct Upstream {
     pub affinity: Option<Affinity>,
     /// Time in which a new endpoint comes to its full share.
     pub slow_start: Option<Duration>,
+    /// Endpoints are asked how they are.
+    pub health: Option<Health>,
+    /// Endpoints are judged by the requests of clients.
+    pub outlier: Outlier,
+    /// Below this share of available endpoints, in percent, all are used; 0: never.
+    pub panic_percent: u32,
+    /// Bounds on what is under way.
+    pub circuit: Circuit,
+    /// The bound on requests follows what the upstream can do.
+    pub concurrency: Option<Concurrency>,
 }
 
 impl Upstream {
@@ -48,6 +58,11 @@ impl Upstream {
             hash_on: None,
             affinity: None,
             slow_start: None,
+            health: None,
+            outlier: Outlier::default(),
+            panic_percent: PANIC_PERCENT,
+            circuit: Circuit::default(),
+            concurrency: None,
         }
     }
 }

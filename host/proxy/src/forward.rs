@@ -4,6 +4,8 @@ mod attempts;
 
 mod head;
 
+mod hedge;
+
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use edgewit_chain::{Phase, ResponseHead, Run};
@@ -22,6 +24,7 @@ use crate::{
     worker::Context,
 };
 use attempts::Attempts;
+use hedge::Hedging;
 
 /// Takes the request of a run to the upstream that was chosen for it. The response's head is the reply's.
 pub(crate) async fn forward(
@@ -35,7 +38,9 @@ pub(crate) async fn forward(
     let chosen = run.borrow().exchange().upstream.clone();
     let live = chosen.and_then(|name| route.upstream(&name)).ok_or(Problem::Unavailable)?;
     let retry = &route.route().retry;
-    let may_retry = retry.attempts > 1 || run.borrow().phases().has(Phase::Retry);
+    let hedge = hedge::rules(retry, &run.borrow().exchange().method);
+    let may_retry =
+        retry.attempts > 1 || hedge.is_some() || run.borrow().phases().has(Phase::Retry);
 
     let halted = Rc::clone(upload.halted());
     let replay = may_retry.then(|| retry.replay.as_usize());
@@ -55,9 +60,17 @@ pub(crate) async fn forward(
     let mut tried = Tried::new();
     loop {
         finish.tried();
-        let began = Instant::now();
+        let mut began = Instant::now();
         tried.deadline = Some(attempts.deadline(began));
-        let mut sent = send(live.upstream(), &context.pools, request, &mut tried).await;
+        let mut sent = match hedge.filter(|_| spare.body.is_some()) {
+            None => send(live.upstream(), &context.pools, request, &mut tried).await,
+            Some(rules) => {
+                let hedging = Hedging::new(rules, live, &context.pools, &attempts);
+                let ended = hedging.send(request, &spare, &tried, finish).await;
+                (tried, began) = (ended.tried, ended.began);
+                ended.sent
+            }
+        };
         live.took(&tried, began.elapsed());
         if sent.is_err()
             && let Some(halt) = halted.take()

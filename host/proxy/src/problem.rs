@@ -6,6 +6,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::reply::{Reply, Source};
 
+/// Seconds after which an upstream that has enough to do may be asked again (RFC 9110 10.2.3): the least that can be said,
+/// because a burst is over in less.
+const RETRY_AFTER: &str = "1";
+
 /// Why a request gets an answer of the host. Clients see the status and its name, never more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -33,6 +37,8 @@ pub(crate) enum Problem {
     Unavailable,
     /// A filter wanted more of a response than it may have.
     ResponseTooLarge,
+    /// The upstream has enough to do.
+    Overloaded,
 }
 
 impl Problem {
@@ -46,7 +52,9 @@ impl Problem {
             Problem::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Problem::BadGateway | Problem::ResponseTooLarge => StatusCode::BAD_GATEWAY,
             Problem::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Problem::Unavailable | Problem::FilterFailed => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::Unavailable | Problem::FilterFailed | Problem::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -65,6 +73,7 @@ impl Problem {
             Problem::GatewayTimeout => "upstream-timeout",
             Problem::Unavailable => "upstream-unavailable",
             Problem::ResponseTooLarge => "response-too-large",
+            Problem::Overloaded => "overloaded",
         }
     }
 
@@ -90,6 +99,9 @@ impl Problem {
         let mut fields = HeaderMap::with_capacity(8);
         fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let (error, close) = (Some(self.word()), self.closes());
+        if matches!(self, Problem::Overloaded) {
+            fields.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
         if let Problem::MethodNotAllowed(allow) = self {
             fields.insert(header::ALLOW, allow);
         }
@@ -109,6 +121,7 @@ impl From<&SendError> for Problem {
         match error.kind {
             _ if error.is_timeout() => Problem::GatewayTimeout,
             Failure::Unavailable => Problem::Unavailable,
+            Failure::Overloaded => Problem::Overloaded,
             _ => Problem::BadGateway,
         }
     }

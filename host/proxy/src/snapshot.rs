@@ -2,6 +2,8 @@
 
 mod durations;
 
+mod servers;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use edgewit_chain::Chain;
@@ -10,6 +12,7 @@ use edgewit_telemetry::{AccessLog, Counter, Metrics, RequestSeries, families};
 use edgewit_upstream::{Tried, Upstream};
 
 use durations::Durations;
+use servers::Servers;
 
 use crate::route::{Ask, Candidate, Found, RouteError, RouteTable};
 
@@ -40,6 +43,8 @@ pub struct LiveUpstream {
     weight: u32,
     durations: Durations,
     exhausted: Counter,
+    /// Further attempts side by side: those that lost, those that won.
+    hedges: [Counter; 2],
 }
 
 impl Snapshot {
@@ -177,7 +182,12 @@ impl LiveUpstream {
         let labels = [("upstream", upstream.name().as_str())];
         let exhausted = metrics.counter(&families::RETRY_BUDGET_EXHAUSTED, &labels);
         let durations = Durations::new(&upstream, metrics);
-        Self { upstream, weight, durations, exhausted }
+        Servers::export(&upstream, metrics);
+        let hedges = ["lost", "won"].map(|result| {
+            let labels = [("upstream", upstream.name().as_str()), ("result", result)];
+            metrics.counter(&families::HEDGES, &labels)
+        });
+        Self { upstream, weight, durations, exhausted, hedges }
     }
 
     /// The upstream itself.
@@ -190,6 +200,12 @@ impl LiveUpstream {
         if let Some(endpoint) = tried.last() {
             self.durations.observe(&self.upstream, endpoint, duration);
         }
+    }
+
+    /// A further attempt side by side with another won or lost.
+    pub(crate) fn hedged(&self, won: bool) {
+        let [lost, winning] = &self.hedges;
+        if won { winning.increment() } else { lost.increment() }
     }
 
     /// A retry was not made because the budget is used up.

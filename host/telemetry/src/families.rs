@@ -136,6 +136,18 @@ families! {
     /// Retries that were not made because of the budget.
     RETRY_BUDGET_EXHAUSTED = "edgewit_retry_budget_exhausted", Kind::Counter,
         "Retries that were not made because the budget of the upstream was used up";
+    /// Servers of upstreams that get requests.
+    UPSTREAM_SERVER_HEALTHY = "edgewit_upstream_server_healthy", Kind::Gauge,
+        "1 if a server of an upstream gets requests, 0 if it is unhealthy or ejected";
+    /// Ejections of servers.
+    UPSTREAM_EJECTIONS = "edgewit_upstream_ejections", Kind::Counter,
+        "Ejections of servers of an upstream by outlier detection, by reason";
+    /// Upstreams that have enough to do.
+    CIRCUIT_OPEN = "edgewit_circuit_open", Kind::Gauge,
+        "1 if a request was refused within the last second because an upstream has enough to do, else 0";
+    /// Attempts made while another was still waiting.
+    HEDGES = "edgewit_hedges", Kind::Counter,
+        "Attempts at upstreams made while another was still waiting, by result";
     /// Lines of the access log that were lost.
     ACCESS_LOG_DROPPED = "edgewit_access_log_dropped", Kind::Counter,
         "Lines of the access log that were dropped because the target was too slow";

@@ -90,7 +90,7 @@ async fn make(
 
 /// Tries the addresses in turn. Each gets an even share of the time that is left, so that one that swallows packets
 /// does not keep the next from being tried.
-async fn first_of(
+pub(crate) async fn first_of(
     addresses: &[SocketAddr],
     deadline: Instant,
     limit: Duration,
@@ -100,7 +100,7 @@ async fn first_of(
         let now = Instant::now();
         let to_try = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let share = deadline.saturating_duration_since(now) / to_try;
-        last = match timeout_at(now + share, TcpStream::connect(address)).await {
+        last = match timeout_at(now + share, TcpStream::connect(*address)).await {
             Ok(Ok(tcp)) => return Ok(tcp),
             Ok(Err(source)) => ConnectError::Connect { address: *address, source },
             Err(_) => ConnectError::Timeout(limit),

@@ -32,6 +32,18 @@ mod body;
 
 mod retry;
 
+mod standing;
+
+mod health;
+
+mod outlier;
+
+mod circuit;
+
+mod concurrency;
+
+mod safeguards;
+
 mod budget;
 
 pub use balance::{
@@ -39,10 +51,13 @@ pub use balance::{
 };
 pub use body::{BodyError, Cause, InBody, OutBody};
 pub use budget::Budget;
+pub use circuit::{Circuit, RetryPermit};
 pub use connect::ConnectError;
 pub use discover::{News, TABLE as DISCOVERY_SOURCES, Variant as DiscoverySource};
+pub use health::{TABLE as HEALTH_CHECKS, Variant as HealthCheck};
 pub use pool::Pools;
 pub use retry::{Attempt, Decision, Outcome, Proposal, decide, is_idempotent};
+pub use safeguards::ServerHealth;
 pub use send::{Failure, Processed, ProtocolError, SendError, Tried, send};
 pub use upstream::{
     Counters, Endpoint, EndpointId, EndpointSet, TlsError, Upstream, UpstreamError,

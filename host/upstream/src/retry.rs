@@ -23,6 +23,8 @@ pub struct Attempt<'a> {
     pub remaining: Duration,
     /// Whether the body of the request can be sent again, or was not touched.
     pub replayable: bool,
+    /// When the upstream wants to be asked again (`Retry-After`, RFC 9110 10.2.3), counted from now.
+    pub retry_after: Option<Duration>,
 }
 
 /// How an attempt ended.
@@ -66,8 +68,8 @@ pub enum Decision {
 ///
 /// A filter's `proposal` replaces the opinion of the `policy` (which outcomes, how long a pause), never the rules: a
 /// request that may have been processed is repeated only if its method is idempotent; its body must be replayable and
-/// must not have broken off; the number of attempts is bounded; the pause must end before the deadline; the budget has
-/// the last word. `budget` is asked at most once and only if everything else agrees, so that a retry that does not happen
+/// must not have broken off; the number of attempts is bounded; the pause lasts as long as the upstream asks for and
+/// must end before the deadline; an upstream that has enough to do gets no more; the budget has the last word. `budget` is asked at most once and only if everything else agrees, so that a retry that does not happen
 /// is not charged. `random` is drawn evenly from all numbers, for the jitter.
 pub fn decide(
     policy: &model::Retry,
@@ -84,13 +86,15 @@ pub fn decide(
         }
         None => return Decision::Finish,
     };
+    let after = after.max(attempt.retry_after.unwrap_or_default());
     let bound = match proposal {
         Some(_) if policy.attempts <= 1 => MAX_ATTEMPTS,
         _ => policy.attempts,
     };
-    let broke_off = matches!(attempt.outcome, Outcome::Failed(Failure::Request, _));
+    let is_final =
+        matches!(attempt.outcome, Outcome::Failed(Failure::Request | Failure::Overloaded, _));
     let allowed = attempt.number < bound
-        && !broke_off
+        && !is_final
         && attempt.replayable
         && (is_unprocessed(attempt.outcome) || is_idempotent(attempt.method))
         && after < attempt.remaining
@@ -120,8 +124,11 @@ fn is_wanted(on: &model::RetryOn, outcome: Outcome) -> bool {
         Outcome::Failed(Failure::Reset, _) => on.reset,
         Outcome::Failed(Failure::Timeout, _) => on.timeout,
         // An upstream that speaks no HTTP will not learn it, one that has no endpoint will not find one, and a request
-        // that broke off has nobody to wait for the answer.
-        Outcome::Failed(Failure::Protocol | Failure::Unavailable | Failure::Request, _) => false,
+        // that broke off has nobody to wait for the answer. A full circuit is full because of attempts.
+        Outcome::Failed(
+            Failure::Protocol | Failure::Unavailable | Failure::Request | Failure::Overloaded,
+            _,
+        ) => false,
     }
 }
 

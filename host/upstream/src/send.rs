@@ -18,6 +18,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     body::{Hold, InBody, OutBody, Watch},
+    circuit::Permit,
+    outlier::Ended,
     pool::{Lease, Pools},
     retry::is_idempotent,
     upstream::{Endpoint, InFlight, Upstream},
@@ -39,6 +41,9 @@ pub use tried::Tried;
 /// nothing was sent or the upstream said that it did nothing, else only if the method is idempotent and the body can be
 /// replayed (THREATS B6). Any other failure is the caller's to judge, with [`decide`](crate::decide).
 ///
+/// Before all that it needs leave of the upstream's [`Circuit`](crate::Circuit), which may take a moment, or be refused
+/// with [`Failure::Overloaded`].
+///
 /// Informational responses are dropped. A `101` is an error, since upgrades are not asked for. Dropping the future cancels
 /// the request. Must run in a `LocalSet` of a current-thread runtime.
 pub async fn send(
@@ -47,6 +52,9 @@ pub async fn send(
     request: Request<OutBody>,
     tried: &mut Tried,
 ) -> Result<Response<InBody>, SendError> {
+    let Some(permit) = admit(upstream, tried.deadline).await else {
+        return Err(SendError::overloaded(request));
+    };
     let Some(endpoint) = upstream.choose(tried) else {
         return Err(SendError::unavailable(request));
     };
@@ -55,11 +63,19 @@ pub async fn send(
         upstream,
         pools,
         endpoint: &endpoint,
-        in_flight: InFlight::new(endpoint.clone()),
+        in_flight: InFlight::new(endpoint.clone(), permit),
         method: request.method().clone(),
         processed: Cell::new(Processed::No),
     };
     attempt.run(request, tried.deadline).await
+}
+
+/// Leave of the circuit, after a while if there is no room at once.
+async fn admit(upstream: &Upstream, deadline: Option<Instant>) -> Option<Permit> {
+    match upstream.circuit().try_enter() {
+        Some(permit) => Some(permit),
+        None => Box::pin(upstream.circuit().enter(deadline)).await.ok(), // boxed, because it is large and rare
+    }
 }
 
 /// One attempt at one endpoint.
@@ -91,6 +107,7 @@ impl Attempt<'_> {
         if let Some(began) = began {
             self.endpoint.answered(began.elapsed(), answered.is_err());
         }
+        self.judge(&answered);
         match answered {
             Ok((response, lease, upload)) => {
                 let hold = Hold { lease, upload, in_flight: self.in_flight };
@@ -104,6 +121,27 @@ impl Attempt<'_> {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// What the attempt says about endpoint and upstream.
+    fn judge(&self, answered: &Result<Answer, SendError>) {
+        let permit = self.in_flight.permit();
+        let ended = match answered {
+            Ok((response, ..)) => {
+                permit.answered(Some(response.status().as_u16()));
+                Some(Ended::with(response.status().as_u16()))
+            }
+            Err(error) => {
+                if error.kind == Failure::Timeout {
+                    permit.answered(None);
+                }
+                Ended::in_failure(error)
+            }
+        };
+        if let Some(ended) = ended {
+            let upstream = self.upstream;
+            upstream.safeguards().note(self.endpoint, ended, || upstream.endpoints());
         }
     }
 

@@ -13,11 +13,12 @@ mod affinity;
 mod tls;
 
 use std::{
+    any::Any,
     collections::hash_map::RandomState,
     fmt,
     hash::{BuildHasher, Hasher},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -31,7 +32,10 @@ use crate::{
     background::Background,
     balance::{self, Ask, Candidates, mix},
     budget::Budget,
+    circuit::Circuit,
     discover::{self, Found, News},
+    health,
+    safeguards::{Safeguards, ServerHealth, Sight},
     send::Tried,
 };
 
@@ -69,6 +73,8 @@ pub struct Upstream {
     h2c: bool,
     news: News,
     background: Background,
+    safeguards: Safeguards,
+    attached: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Why an upstream cannot be built.
@@ -121,8 +127,11 @@ impl Upstream {
             h2c: config.h2c,
             news: News::default(),
             background: Background::default(),
+            safeguards: Safeguards::new(config),
+            attached: OnceLock::new(),
         });
         discover::begin(&upstream, config)?;
+        health::begin(&upstream, config.health.as_ref());
         Ok(upstream)
     }
 
@@ -182,9 +191,48 @@ impl Upstream {
         &self.background
     }
 
-    /// The endpoint for an attempt.
+    /// How its servers are now.
+    pub fn health(&self) -> Vec<ServerHealth> {
+        let now = self.safeguards.now();
+        self.set.load().iter().map(|endpoint| ServerHealth::of(endpoint, now)).collect()
+    }
+
+    /// Bounds on what is under way.
+    pub fn circuit(&self) -> &Arc<Circuit> {
+        self.safeguards.circuit()
+    }
+
+    /// Ejections of its servers so far, by reason.
+    pub fn ejections(&self) -> [(&'static str, u64); 4] {
+        self.safeguards.detector().ejections()
+    }
+
+    /// Keeps something as long as this upstream lives, unless something is kept already.
+    pub fn attach(&self, make: impl FnOnce() -> Arc<dyn Any + Send + Sync>) {
+        self.attached.get_or_init(make);
+    }
+
+    /// Whether an endpoint is available that was not tried.
+    pub fn has_other(&self, tried: &Tried) -> bool {
+        let now = self.safeguards.now();
+        let is_other = |endpoint: &Arc<Endpoint>| {
+            !tried.avoids(endpoint.id()) && endpoint.standing().is_available(now)
+        };
+        self.set.load().iter().any(is_other)
+    }
+
+    pub(crate) fn safeguards(&self) -> &Safeguards {
+        &self.safeguards
+    }
+
+    /// The endpoint for an attempt. One that is not available is passed over, whatever was tried, unless too few are.
     pub(crate) fn choose(&self, tried: &Tried) -> Option<Arc<Endpoint>> {
         let set = self.set.load();
+        let available = match self.safeguards.look(&set) {
+            Sight::All => None,
+            Sight::Available(now) => Some(now),
+            Sight::Nobody => return None,
+        };
         if let [only] = &***set {
             return Some(Arc::clone(only));
         }
@@ -192,17 +240,20 @@ impl Upstream {
         let random = mix(self.seed ^ turn);
         let timed = self.wants_latency || self.slow_start.is_some();
         let now = if timed { Millis::now() } else { Millis::default() };
-        let view = View { set: &set, tried, now, slow_start: self.slow_start, random };
+        let slow_start = self.slow_start;
+        let all = View { set: &set, tried: Some(tried), available, now, slow_start, random };
+        let cold = View { slow_start: None, ..all };
         let preferred = tried.prefer.and_then(|tag| set.tagged(tag));
-        let cold = View { slow_start: None, ..view };
         if let Some(index) = preferred.filter(|index| !cold.excluded(*index)) {
             return set.get(index).cloned();
         }
         let ask = Ask { turn, random, hash: tried.hash };
-        let mut chosen = set.policy.choose(&view, &ask);
-        if self.slow_start.is_some() && chosen.is_some_and(|index| view.excluded(index)) {
-            chosen = set.policy.choose(&cold, &ask); // better one that is new than one that was tried
-        }
+        let choose = |view: &View<'_>| {
+            set.policy.choose(view, &ask).filter(|index| !view.excluded(*index))
+        };
+        // Better one that is new than one that was tried, better one that was tried than one that is not available.
+        let any = View { tried: None, ..cold };
+        let chosen = choose(&all).or_else(|| choose(&cold)).or_else(|| choose(&any));
         chosen.and_then(|index| set.get(index)).cloned()
     }
 

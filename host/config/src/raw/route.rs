@@ -8,7 +8,7 @@ use serde::{
     de::{self, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Amount, At, Filter, Percent, Size, Span, TextOr, Time};
+use super::{Amount, At, Filter, Hedge, Percent, Size, Span, TextOr, Time};
 
 /// Which requests go where. Exactly one of `upstream`, `upstreams`, `respond` and `redirect`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -130,6 +130,8 @@ pub(crate) struct Retry {
     pub(crate) budget: Option<At<Amount<Percent>>>,
     /// Largest request body that is kept for another attempt. Default: `64KiB`.
     pub(crate) replay: Option<At<Amount<Size>>>,
+    /// A second attempt at another server while the first still waits. Default: none.
+    pub(crate) hedge: Option<At<Hedge>>,
 }
 
 impl<'de> Deserialize<'de> for Matches {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Amount, At, TextOr, Time};
+use super::{Amount, At, Circuit, Concurrency, Health, Outlier, Percent, TextOr, Time};
 
 /// A service behind the edge.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -30,6 +30,16 @@ pub(crate) struct Upstream {
     pub(crate) affinity: Option<At<Affinity>>,
     /// Time in which a new server comes to its full share, from a tenth of it. Default: at once.
     pub(crate) slow_start: Option<At<Amount<Time>>>,
+    /// Servers are asked regularly how they are. Default: they are not.
+    pub(crate) health: Option<At<Health>>,
+    /// Servers that fail where others do not are left alone for a while. Default: after 3 connections that failed.
+    pub(crate) outlier: Option<At<Outlier>>,
+    /// Below this share of available servers all are used; `0%`: never. Default: `20%`.
+    pub(crate) panic: Option<At<Amount<Percent>>>,
+    /// Bounds on what is under way.
+    pub(crate) circuit: Option<At<Circuit>>,
+    /// The bound on requests follows what the upstream can do. Default: it does not.
+    pub(crate) concurrency: Option<At<Concurrency>>,
 }
 
 /// Where servers come from: one of these.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edgewit_model::{ListenerName, Retry, RetryOn, Rewrite, Route, RouteName};
 
-use super::{Chains, Cx, action, matcher, plugin};
+use super::{Chains, Cx, action, health, matcher, plugin};
 use crate::{
     code,
     places::Places,
@@ -103,6 +103,7 @@ fn retry(raw: Option<&At<raw::Retry>>, cx: &mut Cx<'_, '_>) -> Retry {
         backoff,
         budget_percent: cx.amount(&raw.budget).unwrap_or(default.budget_percent),
         replay: cx.size(&raw.replay, default.replay),
+        hedge: health::hedge(raw.hedge.as_ref(), cx),
     }
 }
 

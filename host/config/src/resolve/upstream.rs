@@ -11,7 +11,7 @@ use edgewit_model::{
     UpstreamTls,
 };
 
-use super::Cx;
+use super::{Cx, health};
 use crate::{
     Diagnostic, code,
     pem::{Kind, Pem},
@@ -60,6 +60,11 @@ pub(super) fn upstream(
         hash_on: stay::hash_on(&raw, balance, cx),
         affinity: stay::affinity(raw.affinity.as_ref(), cx),
         slow_start: some_time(&raw.slow_start, cx),
+        health: health::health(raw.health.as_ref(), cx),
+        outlier: health::outlier(raw.outlier.as_ref(), cx),
+        panic_percent: health::panic(&raw.panic, cx),
+        circuit: health::circuit(raw.circuit.as_ref(), cx),
+        concurrency: health::concurrency(raw.concurrency.as_ref(), cx),
         name,
     })
 }

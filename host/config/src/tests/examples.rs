@@ -1,7 +1,10 @@
 //! The example configurations of the documentation, as far as their keys exist.
 
+use std::time::Duration;
+
 use edgewit_model::{
-    Action, Balance, Config, HostPattern, Isolation, LogTarget, OnError, TlsVersion,
+    Action, Balance, Circuit, Concurrency, Config, Health, HealthKind, HostPattern, Isolation,
+    LogTarget, OnError, Outlier, SuccessRate, TlsVersion,
 };
 
 use super::*;
@@ -164,8 +167,28 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(upstreams.iter().map(|u| u.weight).collect::<Vec<_>>(), [95, 5]);
     let servers = &config.upstreams["orders"].endpoints;
     assert_eq!(servers.iter().map(|e| e.weight).collect::<Vec<_>>(), [1, 3]);
+    safeguards_arrive(&config);
     assert_eq!(config.telemetry.access_log.unwrap().target, LogTarget::Stdout);
     assert!(TlsVersion::V1_2 < TlsVersion::V1_3);
+}
+
+fn safeguards_arrive(config: &Config) {
+    let orders = &config.upstreams["orders"];
+    let health = orders.health.as_ref().unwrap();
+    let HealthKind::Http(http) = &health.kind else { panic!() };
+    assert_eq!((http.path.as_str(), http.statuses.len()), ("/healthz?deep=1", 2));
+    assert_eq!(http.host.as_ref().unwrap(), "orders.internal");
+    assert_eq!((health.unhealthy_after, health.healthy_after), (3, 2));
+    assert_eq!(orders.outlier.eject, Duration::from_secs(30));
+    assert_eq!(orders.outlier.success_rate, Some(SuccessRate::default()));
+    assert_eq!(orders.circuit, Circuit::default());
+    assert_eq!(orders.concurrency, Some(Concurrency::default()));
+    let hedge = config.routes["orders"].retry.hedge.as_ref().unwrap();
+    assert_eq!((hedge.after, hedge.most), (Duration::from_millis(50), 1));
+    let next = &config.upstreams["orders-next"];
+    assert_eq!(next.health, Some(Health::new(HealthKind::Tcp)));
+    assert_eq!((next.outlier.clone(), next.panic_percent), (Outlier::default(), 20));
+    assert_eq!((next.circuit.clone(), next.concurrency.clone()), (Circuit::default(), None));
 }
 
 #[test]

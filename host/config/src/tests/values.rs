@@ -316,3 +316,82 @@ fn routes_must_not_get_into_each_others_way() {
         [routes.b]\nmatch = '/'\nrespond = {}\nlisteners = ['m']";
     assert_eq!(said(listeners), Vec::<String>::new());
 }
+
+#[test]
+fn safeguards_of_upstreams_are_checked() {
+    let with = |keys: &str| {
+        let text = format!("upstreams.a = {{ servers = ['http://a'], {keys} }}");
+        format!("{text}\n[routes.u]\nmatch = '/'\nupstream = 'a'")
+    };
+    const EITHER: &str = "E0621 1: a check has either `path` or `tcp = true`";
+    for (keys, expected) in [
+        ("health = { path = '/healthz' }", ""),
+        ("health = { tcp = true, interval = '100ms' }", ""),
+        ("health = {}", EITHER),
+        ("health = { tcp = false }", EITHER),
+        ("health = { path = '/', tcp = true }", EITHER),
+        ("health = { path = 'healthz' }", "E0621 1: `healthz` is no path"),
+        ("health = { path = '/a b' }", "E0621 1: `/a b` is no path"),
+        ("health = { path = '/', host = 'u@a' }", "E0621 1: `u@a` is no host"),
+        ("health = { tcp = true, host = 'a' }", "E0621 1: `host` has no meaning for a connection"),
+        (
+            "health = { tcp = true, status = ['200'] }",
+            "E0621 1: `status` has no meaning for a connection",
+        ),
+        (
+            "health = { path = '/', status = ['1xx'] }",
+            "E0621 1: `1xx` is no status; use a number from 200 to 599, or 2xx",
+        ),
+        ("health = { path = '/', status = [] }", "E0621 1: without a status nothing is healthy"),
+        (
+            "health = { path = '/', interval = '99ms' }",
+            "E0621 1: checks are at least `100ms` apart",
+        ),
+        (
+            "health = { path = '/', unhealthy-after = 0 }",
+            "E0105 1: a number here is 1 to 1000, not 0",
+        ),
+        ("health = { path = '/', intervall = '1s' }", "E0102 1: unknown key `intervall`"),
+        ("outlier = {}", ""),
+        ("outlier = { consecutive-connects = 0, success-rate = {} }", ""),
+        ("outlier = { consecutive-5xx = 1001 }", "E0105 1: a number here is 0 to 1000, not 1001"),
+        (
+            "outlier = { eject = '2m', eject-at-most = '1m' }",
+            "E0621 1: the first ejection is longer than the longest",
+        ),
+        ("outlier = { max-ejected = 50 }", "E0103 1: a share needs a unit; use %"),
+        (
+            "outlier = { success-rate = { hosts = 1 } }",
+            "E0105 1: a number here is 2 to 1024, not 1",
+        ),
+        ("panic = '0%'", ""),
+        ("circuit = { max-pending = 0, max-retries = 0 }", ""),
+        ("circuit = { max-requests = 0 }", "E0105 1: a number here is 1 to 1000000, not 0"),
+        ("concurrency = { adaptive = true }", ""),
+        (
+            "concurrency = { adaptive = true, min = 9, max = 8 }",
+            "E0621 1: `min` is larger than `max`",
+        ),
+    ] {
+        let expected: &[&str] = if expected.is_empty() { &[] } else { &[expected] };
+        assert_eq!(said(&with(keys)), expected, "{keys}");
+    }
+}
+
+#[test]
+fn hedges_are_checked() {
+    let with = |keys: &str| {
+        let upstream = "upstreams.a.servers = ['http://a', 'http://b']";
+        format!("{upstream}\n[routes.u]\nmatch = '/'\nupstream = 'a'\nretry.hedge = {keys}")
+    };
+    for (keys, expected) in [
+        ("{ after = '50ms' }", ""),
+        ("{ after = '50ms', most = 3 }", ""),
+        ("{}", "E0106 5: missing key `after`"),
+        ("{ after = '0ms' }", "E0105 5: a duration here is `1ms` to `8760h`"),
+        ("{ after = '50ms', most = 4 }", "E0309 5: `most` is 1 to 3, not 4"),
+    ] {
+        let expected: &[&str] = if expected.is_empty() { &[] } else { &[expected] };
+        assert_eq!(said(&with(keys)), expected, "{keys}");
+    }
+}

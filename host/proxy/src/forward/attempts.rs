@@ -3,8 +3,10 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use edgewit_chain::{Attempt, Ending, Failure, Phase, Proposal, ResponseHead, Run};
-use edgewit_upstream::{self as upstream, Decision, InBody, Outcome, SendError, decide};
-use http::Response;
+use edgewit_upstream::{
+    self as upstream, Decision, InBody, Outcome, RetryPermit, SendError, decide,
+};
+use http::{HeaderMap, Response, header::RETRY_AFTER};
 use tokio::time::Instant;
 
 use crate::{
@@ -25,6 +27,8 @@ pub(super) struct Attempts<'a> {
     number: u32,
     /// Why the attempt before was not enough.
     reason: Option<&'static str>,
+    /// Leave for the attempt that runs, if it is not the first.
+    leave: Option<RetryPermit>,
 }
 
 impl<'a> Attempts<'a> {
@@ -38,7 +42,7 @@ impl<'a> Attempts<'a> {
     ) -> Self {
         live.upstream().budget().request(Instant::now());
         let deadline = began + route.route().timeout;
-        Self { context, route, live, run, began, deadline, number: 0, reason: None }
+        Self { context, route, live, run, began, deadline, number: 0, reason: None, leave: None }
     }
 
     /// When the next attempt must have brought a response.
@@ -54,6 +58,7 @@ impl<'a> Attempts<'a> {
         replayable: bool,
     ) -> Result<Decision, Problem> {
         self.number += 1;
+        self.leave = None;
         let outcome = match sent {
             Ok(response) => Outcome::Response(response.status().as_u16()),
             Err(error) => Outcome::Failed(error.kind, error.processed),
@@ -69,20 +74,33 @@ impl<'a> Attempts<'a> {
             number: self.number,
             remaining: self.deadline.saturating_duration_since(Instant::now()),
             replayable,
+            retry_after: sent.as_ref().ok().and_then(|response| retry_after(response.headers())),
         };
-        let budget = |percent| {
-            let granted = self.live.upstream().budget().try_retry(percent, Instant::now());
-            if !granted {
-                self.live.budget_exhausted();
-            }
-            granted
+        let mut leave = None;
+        let granted = |_| {
+            leave = self.leave();
+            leave.is_some()
         };
         let policy = &self.route.route().retry;
-        let decision = decide(policy, &attempt, proposal, random::number(), budget);
+        let decision = decide(policy, &attempt, proposal, random::number(), granted);
+        drop(run);
         if matches!(decision, Decision::Again { .. }) {
+            self.leave = leave;
             self.reason = Some(reason(outcome));
         }
         Ok(decision)
+    }
+
+    /// Leave for a further attempt, by circuit and budget.
+    pub(super) fn leave(&self) -> Option<RetryPermit> {
+        let upstream = self.live.upstream();
+        let leave = upstream.circuit().try_retry()?;
+        let percent = self.route.route().retry.budget_percent;
+        let granted = upstream.budget().try_retry(percent, Instant::now());
+        if !granted {
+            self.live.budget_exhausted();
+        }
+        granted.then_some(leave)
     }
 
     /// What the filters think of it.
@@ -126,8 +144,16 @@ fn failure(kind: upstream::Failure) -> Option<Failure> {
         upstream::Failure::Timeout => Failure::Timeout,
         upstream::Failure::Protocol => Failure::Protocol,
         upstream::Failure::Unavailable => Failure::Unavailable,
-        upstream::Failure::Request => return None,
+        upstream::Failure::Request | upstream::Failure::Overloaded => return None,
     })
+}
+
+/// When an upstream wants to be asked again (RFC 9110 10.2.3). A date says later than requests live, and so does what
+/// cannot be read.
+fn retry_after(fields: &HeaderMap) -> Option<Duration> {
+    let text = fields.get(RETRY_AFTER)?.to_str().ok();
+    let seconds = text.and_then(|text| text.trim().parse().ok());
+    Some(seconds.map_or(Duration::MAX, Duration::from_secs))
 }
 
 fn succeeded(outcome: Outcome) -> bool {
@@ -145,6 +171,7 @@ fn reason(outcome: Outcome) -> &'static str {
             upstream::Failure::Protocol => "protocol",
             upstream::Failure::Unavailable => "unavailable",
             upstream::Failure::Request => "request",
+            upstream::Failure::Overloaded => "overloaded", // never followed by another
         },
     }
 }

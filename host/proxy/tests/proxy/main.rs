@@ -12,6 +12,8 @@ mod filters;
 
 mod retries;
 
+mod resilience;
+
 mod timeouts;
 
 mod protocols;

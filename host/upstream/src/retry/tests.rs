@@ -17,6 +17,7 @@ fn attempt(outcome: Outcome) -> Attempt<'static> {
         number: 1,
         remaining: Duration::from_secs(1),
         replayable: true,
+        retry_after: None,
     }
 }
 
@@ -117,6 +118,34 @@ fn nothing_is_repeated_past_the_deadline() {
     check(1, 0, true);
     check(24, u64::MAX, false);
     check(25, u64::MAX, true);
+}
+
+#[test]
+fn an_upstream_that_asks_for_time_gets_it() {
+    let check = |seconds, remaining, proposal, expected: Option<u64>| {
+        let attempt = Attempt {
+            retry_after: Some(Duration::from_secs(seconds)),
+            remaining: Duration::from_secs(remaining),
+            ..attempt(Outcome::Response(503))
+        };
+        let after = match decide(&policy(), &attempt, proposal, 0, |_| true) {
+            Decision::Again { after, .. } => Some(after.as_millis() as u64),
+            Decision::Finish => None,
+        };
+        assert_eq!(after, expected, "{seconds} s of {remaining}");
+    };
+    check(2, 5, None, Some(2_000));
+    check(2, 5, AGAIN, Some(2_000)); // a filter proposes, this rule disposes
+    check(5, 5, None, None);
+    check(5, 5, AGAIN, None);
+    check(0, 5, AGAIN, Some(7));
+}
+
+#[test]
+fn a_full_circuit_gets_no_second_attempt() {
+    let full = attempt(Outcome::Failed(Failure::Overloaded, Processed::No));
+    assert!(!tries_again(&policy(), &full, None));
+    assert!(!tries_again(&policy(), &full, AGAIN));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::{
 /// Why an attempt brought no response.
 ///
 /// The upstream's fault, except for [`Failure::Request`]. The client may see that there was no good answer (502, 504 if
-/// [`SendError::is_timeout`], 503 for [`Failure::Unavailable`]), never the text.
+/// [`SendError::is_timeout`], 503 for [`Failure::Unavailable`] and [`Failure::Overloaded`]), never the text.
 #[derive(Debug)]
 pub struct SendError {
     /// What happened.
@@ -40,6 +40,8 @@ pub enum Failure {
     Unavailable,
     /// The request itself broke off, or cannot be sent: not the upstream's fault. See [`SendError::body_error`].
     Request,
+    /// The circuit has no room for it; nothing was sent.
+    Overloaded,
 }
 
 /// Whether an upstream may have processed a request.
@@ -72,6 +74,10 @@ impl SendError {
             unsent: Some(Box::new(unsent)),
             source: None,
         }
+    }
+
+    pub(super) fn overloaded(unsent: Request<OutBody>) -> Self {
+        Self { kind: Failure::Overloaded, ..Self::unavailable(unsent) }
     }
 
     pub(super) fn timeout(processed: Processed) -> Self {
@@ -110,6 +116,7 @@ impl fmt::Display for SendError {
             Failure::Protocol => "the upstream sent no acceptable response",
             Failure::Unavailable => "the upstream has no available endpoint",
             Failure::Request => "the request could not be sent to its end",
+            Failure::Overloaded => "the upstream has enough to do",
         })
     }
 }

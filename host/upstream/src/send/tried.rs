@@ -1,5 +1,7 @@
 //! What an exchange has tried so far.
 
+use std::{cell::Cell, rc::Rc};
+
 use tokio::time::Instant;
 
 use crate::upstream::EndpointId;
@@ -22,6 +24,8 @@ pub struct Tried {
     /// The tag of the endpoint that answered this client before ([`Upstream::affinity`](crate::Upstream)). It is chosen
     /// as long as it is available.
     pub prefer: Option<u64>,
+    /// Where the choice of an attempt is left as soon as it is made, for whoever has to avoid it meanwhile.
+    pub chosen: Option<Rc<Cell<Option<EndpointId>>>>,
 }
 
 impl Tried {
@@ -41,7 +45,15 @@ impl Tried {
         self.endpoints.get(last % MAX).copied().flatten()
     }
 
+    /// An endpoint that another attempt is busy with.
+    pub fn add(&mut self, endpoint: EndpointId) {
+        self.note(endpoint);
+    }
+
     pub(crate) fn note(&mut self, endpoint: EndpointId) {
+        if let Some(chosen) = &self.chosen {
+            chosen.set(Some(endpoint));
+        }
         if let Some(slot) = self.endpoints.get_mut(self.attempts % MAX) {
             *slot = Some(endpoint);
         }

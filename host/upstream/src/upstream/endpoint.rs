@@ -19,8 +19,10 @@ use super::{
     latency::{Latency, Millis},
 };
 use crate::{
+    circuit::Permit,
     discover::{Found, Key},
     resolve::Addresses,
+    standing::Standing,
 };
 
 /// One server of an upstream. Shared by all workers.
@@ -39,6 +41,7 @@ pub struct Endpoint {
     latency: Latency,
     /// Since when its share grows, or [`WARM`].
     warm_up: AtomicU64,
+    standing: Standing,
 }
 
 /// Identity of an endpoint, unique in the process and never given again.
@@ -96,6 +99,7 @@ impl Endpoint {
             counters: Counters::default(),
             latency: Latency::default(),
             warm_up: AtomicU64::new(WARM),
+            standing: Standing::default(),
         })
     }
 
@@ -165,6 +169,11 @@ impl Endpoint {
         Some(FIRST_SHARE + (1.0 - FIRST_SHARE) * grown)
     }
 
+    /// Whether it should be asked.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
     pub(crate) fn authority(&self) -> &Authority {
         &self.authority
     }
@@ -217,13 +226,18 @@ const FIRST_SHARE: f64 = 0.1;
 const MAX_STREAMS: usize = 100;
 
 /// An attempt that an endpoint is busy with, from its choice to the end of the response body.
-pub(crate) struct InFlight(Arc<Endpoint>);
+/// With it ends the leave that the circuit gave.
+pub(crate) struct InFlight(Arc<Endpoint>, Permit);
 
 impl InFlight {
-    pub(crate) fn new(endpoint: Arc<Endpoint>) -> Self {
+    pub(crate) fn new(endpoint: Arc<Endpoint>, permit: Permit) -> Self {
         endpoint.counters.requests.fetch_add(1, Ordering::Relaxed);
         endpoint.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(endpoint)
+        Self(endpoint, permit)
+    }
+
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.1
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

@@ -120,6 +120,12 @@ impl Raw {
     }
 }
 
+impl From<TcpListener> for Raw {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener }
+    }
+}
+
 /// The upstream's end of a connection.
 pub(crate) struct Peer {
     tcp: TcpStream,

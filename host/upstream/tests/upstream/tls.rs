@@ -1,8 +1,9 @@
 //! B10: certificates that do not fit, and peers that speak no TLS.
 
-use std::{error::Error, path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use edgewit_model as model;
 use edgewit_upstream::{BodyError, ConnectError, Failure, Processed, SendError, Upstream};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -14,7 +15,7 @@ use rcgen::{
 use rustls::{ServerConfig, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
-use tokio::{io::AsyncWriteExt, net::TcpStream, task::spawn_local};
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::spawn_local, time::sleep};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::support::{Raw, Worker, config, get, post, worker};
@@ -235,6 +236,50 @@ async fn a_body_up_to_the_close_needs_the_close_of_tls() {
             match body {
                 Ok(body) => assert!(orderly && body.to_bytes() == "hello"),
                 Err(error) => assert!(!orderly && matches!(error, BodyError::Upstream(_))),
+            }
+        }
+    })
+    .await;
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    while !holds() {
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_health_check_speaks_tls_and_believes_no_other_certificate() {
+    let cases: [(&str, &[&str], bool); 3] = [
+        ("127.0.0.1", &["h2", "http/1.1"], true),
+        ("127.0.0.1", &[], true),
+        ("wrong.example", &[], false),
+    ];
+    worker(async {
+        let authority = Authority::new("ours");
+        for (name, alpn, expected) in cases {
+            let (raw, dead) = (Raw::bind().await, Raw::bind().await.port());
+            let mut config = config(&[raw.port(), dead]);
+            config.endpoints[0].tls = true;
+            config.tls.ca = Some(authority.file());
+            let path = http::uri::PathAndQuery::from_static("/");
+            let kind = model::HealthKind::Http(model::HttpHealth::new(path));
+            let mut health = model::Health::new(kind);
+            health.interval = Duration::from_millis(20);
+            health.timeout = Duration::from_secs(1);
+            config.health = Some(health);
+            let mut server = Some((raw, authority.server(name, false, alpn)));
+            if !expected && let Some((raw, acceptor)) = server.take() {
+                serve(raw, acceptor);
+            }
+            let client = Worker::new(&config);
+            let states = || -> Vec<bool> {
+                client.upstream.health().iter().map(|server| server.healthy).collect()
+            };
+            until(|| states() == [false, false]).await; // nobody answers, or with another name
+            if let Some((raw, acceptor)) = server {
+                serve(raw, acceptor);
+                until(|| states() == [true, false]).await;
             }
         }
     })

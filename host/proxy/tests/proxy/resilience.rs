@@ -1,0 +1,430 @@
+//! Endpoints that die under load, storms of retries, upstreams that have enough to do (THREATS F1, F6).
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use edgewit_model::{self as model, Hedge, Retry, RetryOn, UpstreamName};
+use edgewit_upstream::Upstream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
+
+use crate::support::{
+    Backend, Connection, Gateway, forward_to, listener, read_head, route, talk, until,
+};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+const POST: &str =
+    "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 3\r\n\r\nabc";
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+
+fn upstream(addresses: &[SocketAddr], change: impl FnOnce(&mut model::Upstream)) -> Arc<Upstream> {
+    let endpoint = |address: &SocketAddr| model::Endpoint {
+        tls: false,
+        host: address.ip().to_string(),
+        port: address.port(),
+        weight: 1,
+    };
+    let endpoints = addresses.iter().map(endpoint).collect();
+    let mut config = model::Upstream::new(UpstreamName::new("u").unwrap(), endpoints);
+    change(&mut config);
+    Upstream::new(&config).unwrap()
+}
+
+fn gateway(upstream: Arc<Upstream>, retry: Retry) -> Gateway {
+    let mut to = route(forward_to(&[&upstream]));
+    to.retry = retry;
+    Gateway::new(listener(), vec![(to, Vec::new(), vec![upstream])])
+}
+
+fn retry(attempts: u32, statuses: &[u16]) -> Retry {
+    let on = RetryOn { statuses: statuses.to_vec(), ..Retry::default().on };
+    Retry { attempts, on, ..Retry::default() }
+}
+
+/// A server that can be killed: its socket and its connections go at once.
+struct Origin {
+    address: SocketAddr,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Origin {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { address, running: Some(tokio::spawn(accept(listener))) }
+    }
+
+    async fn kill(&mut self) {
+        let running = self.running.take().unwrap();
+        running.abort();
+        let _ = running.await;
+    }
+
+    async fn restart(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.running = Some(tokio::spawn(accept(listener)));
+    }
+}
+
+async fn accept(listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        connections.spawn(answer(stream));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn answer(mut stream: TcpStream) {
+    while let Some(head) = read_head(&mut stream).await {
+        if head.contains("content-length: 3") && stream.read_exact(&mut [0; 3]).await.is_err() {
+            return;
+        }
+        if stream.write_all(OK).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn endpoints_are_killed_and_restarted_and_no_idempotent_request_fails() {
+    const KEPT: &[&str] = &[
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc",
+        "HEAD / HTTP/1.1\r\nhost: a\r\n\r\n",
+    ];
+    let mut origins = [Origin::start().await, Origin::start().await, Origin::start().await];
+    let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
+    let gateway = gateway(upstream(&addresses, |_| {}), retry(4, &[]));
+    let (address, done) = (gateway.address, Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..6)
+        .map(|number| {
+            let done = Arc::clone(&done);
+            tokio::spawn(async move {
+                let mut connection = Connection::new(address).await;
+                loop {
+                    let request = KEPT[number % KEPT.len()];
+                    connection.write(request).await;
+                    let head = connection.head().await;
+                    assert!(head.starts_with("HTTP/1.1 200 "), "{request}{head}");
+                    if !request.starts_with("HEAD") {
+                        assert_eq!(connection.read(2).await, b"ok");
+                    }
+                    if done.fetch_add(1, Ordering::SeqCst) > 100_000 {
+                        return; // far more than there will be
+                    }
+                }
+            })
+        })
+        .collect();
+    until("requests are answered", || done.load(Ordering::SeqCst) > 200).await;
+    let mut killed = 0;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        for origin in &mut origins {
+            origin.kill().await;
+            sleep(Duration::from_millis(150)).await;
+            origin.restart().await;
+            killed += 1;
+            sleep(Duration::from_millis(350)).await;
+        }
+    }
+    let answered = done.load(Ordering::SeqCst);
+    for client in clients {
+        assert!(!client.is_finished(), "a request failed: {:?}", client.await);
+        client.abort();
+    }
+    assert!(killed >= 6 && answered > 500, "{killed} kills, {answered} requests");
+    let text = gateway.metrics.text();
+    assert!(text.contains("edgewit_retries_total{result=\"ok\""), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_retries_adds_a_fifth_and_a_few_at_most() {
+    const REQUESTS: usize = 1_200;
+    for failure in [BUSY, b"".as_slice()] {
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&attempts);
+        let backend = Backend::new(move |mut stream, _| {
+            let counted = Arc::clone(&counted);
+            async move {
+                while read_head(&mut stream).await.is_some() {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    if failure.is_empty() || stream.write_all(failure).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        })
+        .await;
+        let policy = Retry { backoff: (Duration::ZERO, Duration::ZERO), ..retry(10, &[503]) };
+        let gateway = gateway(upstream(&[backend.address], |_| {}), policy);
+        let address = gateway.address;
+        let mut clients = JoinSet::new();
+        for _ in 0..12 {
+            clients.spawn(async move {
+                for _ in 0..REQUESTS / 12 {
+                    let response = talk(address, GET).await;
+                    let refused = response.starts_with("HTTP/1.1 50");
+                    assert!(refused, "{response}");
+                }
+            });
+        }
+        while let Some(client) = clients.join_next().await {
+            client.unwrap();
+        }
+        let attempts = attempts.load(Ordering::SeqCst);
+        // A kept connection that is closed is replaced once by itself; this backend closes each, so nothing is kept.
+        let bound = REQUESTS + REQUESTS / 5 + 3 * 10 + 5;
+        assert!(attempts > REQUESTS && attempts <= bound, "{attempts} of {bound}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_times_the_load_leaves_the_goodput_and_the_rest_is_refused() {
+    const SLOTS: usize = 4;
+    const TAKES: Duration = Duration::from_millis(100); // so 40 a second
+    const SECONDS: usize = 4;
+    let (inside, deepest) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let slots = Arc::new(Semaphore::new(SLOTS));
+    let (counted, most) = (Arc::clone(&inside), Arc::clone(&deepest));
+    let backend = Backend::new(move |mut stream, _| {
+        let (inside, deepest) = (Arc::clone(&counted), Arc::clone(&most));
+        let slots = Arc::clone(&slots);
+        async move {
+            while read_head(&mut stream).await.is_some() {
+                deepest.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let slot = slots.acquire().await;
+                sleep(TAKES).await;
+                drop(slot);
+                inside.fetch_sub(1, Ordering::SeqCst);
+                if stream.write_all(OK).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    let upstream = upstream(&[backend.address], |config| {
+        config.circuit.max_requests = SLOTS as u32;
+        config.circuit.max_pending = SLOTS as u32;
+    });
+    let gateway = gateway(upstream, Retry::default());
+    let address = gateway.address;
+    let mut clients = JoinSet::new();
+    let begun = Instant::now();
+    for number in 0..400 * SECONDS {
+        let due = begun + Duration::from_micros(2_500) * number as u32;
+        sleep(due.saturating_duration_since(Instant::now())).await;
+        clients.spawn(async move {
+            let began = Instant::now();
+            (talk(address, GET).await, began.elapsed())
+        });
+    }
+    assert_eq!(value(&gateway, "edgewit_circuit_open", ""), 1);
+    let mut good = 0;
+    let mut refused = Vec::new();
+    while let Some(client) = clients.join_next().await {
+        let (response, took) = client.unwrap();
+        if response.starts_with("HTTP/1.1 200 ") {
+            good += 1;
+            continue;
+        }
+        assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
+        assert!(response.contains("retry-after: 1\r\n"), "{response}");
+        refused.push(took);
+    }
+    refused.sort();
+    let median = refused[refused.len() / 2];
+    let possible = 40.0 * begun.elapsed().as_secs_f64();
+    assert!(f64::from(good) >= possible * 0.6, "{good} of {possible} were served");
+    assert!(median < Duration::from_millis(1_000), "refused after {median:?}");
+    assert!(deepest.load(Ordering::SeqCst) <= SLOTS, "the upstream never sees more than it can do");
+    assert!(talk_until_ok(address).await, "it serves as before");
+}
+
+async fn talk_until_ok(address: SocketAddr) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        if talk(address, GET).await.starts_with("HTTP/1.1 200 ") {
+            return true;
+        }
+    }
+    false
+}
+
+/// Takes a request and says nothing; counts requests, and connections that were closed on it.
+async fn silent() -> (Backend, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let (asked, closed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (a, c) = (Arc::clone(&asked), Arc::clone(&closed));
+    let backend = Backend::new(move |mut stream, _| {
+        let (asked, closed) = (Arc::clone(&a), Arc::clone(&c));
+        async move {
+            if read_head(&mut stream).await.is_some() {
+                asked.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+                closed.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    })
+    .await;
+    (backend, asked, closed)
+}
+
+fn hedged(most: u32) -> Retry {
+    let hedge = Some(Hedge { after: Duration::from_millis(30), most });
+    Retry { hedge, ..Retry::default() }
+}
+
+#[tokio::test]
+async fn a_second_attempt_elsewhere_wins_and_the_first_is_cancelled() {
+    let (slow, asked, closed) = silent().await;
+    let fast = Backend::ok().await;
+    let gateway = gateway(upstream(&[slow.address, fast.address], |_| {}), hedged(1));
+    for _ in 0..8 {
+        let response = talk(gateway.address, GET).await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    }
+    let asked = asked.load(Ordering::SeqCst);
+    assert!(asked >= 2, "{asked}");
+    until("the losers are cancelled", || closed.load(Ordering::SeqCst) == asked).await;
+    assert_eq!(value(&gateway, "edgewit_hedges_total", "result=\"won\""), asked as u64);
+    assert_eq!(value(&gateway, "edgewit_hedges_total", "result=\"lost\""), 0);
+}
+
+/// The value of a series of the upstream `u` with this label.
+fn value(gateway: &Gateway, name: &str, label: &str) -> u64 {
+    let text = gateway.metrics.text();
+    let is_it = |line: &&str| {
+        line.starts_with(name) && line.contains("upstream=\"u\"") && line.contains(label)
+    };
+    let line = text.lines().find(is_it).unwrap_or_else(|| panic!("{name} {label}\n{text}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn only_what_is_idempotent_is_hedged_and_only_elsewhere() {
+    let (slow, asked, _closed) = silent().await;
+    let fast = Backend::ok().await;
+    let both = upstream(&[slow.address, fast.address], |_| {});
+    let one = upstream(&[slow.address], |_| {});
+    let forbidden = upstream(&[slow.address, slow.address], |config| {
+        config.circuit.max_retries = 0;
+    });
+    for (upstream, request) in [(both, POST), (one, GET), (forbidden, GET)] {
+        let before = asked.load(Ordering::SeqCst);
+        let mut to = route(forward_to(&[&upstream]));
+        to.retry = hedged(3);
+        to.timeout = Duration::from_millis(400);
+        let gateway = Gateway::new(listener(), vec![(to, Vec::new(), vec![upstream])]);
+        loop {
+            let response = talk(gateway.address, request).await;
+            if response.starts_with("HTTP/1.1 504 ") {
+                break;
+            }
+            assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), before + 1, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_first_attempt_that_answers_in_time_is_the_only_one() {
+    let backend = Backend::ok().await;
+    let other = Backend::ok().await;
+    let hedge = Some(Hedge { after: Duration::from_secs(20), most: 1 });
+    let retry = Retry { hedge, ..Retry::default() };
+    let gateway = gateway(upstream(&[backend.address, other.address], |_| {}), retry);
+    for _ in 0..4 {
+        assert!(talk(gateway.address, GET).await.starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!(backend.heads().len() + other.heads().len(), 4);
+}
+
+#[tokio::test]
+async fn a_bad_first_answer_waits_for_a_good_second() {
+    let bad = Backend::new(|mut stream, _| async move {
+        while read_head(&mut stream).await.is_some() {
+            sleep(Duration::from_millis(300)).await;
+            if stream.write_all(BUSY).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    let good = Backend::new(|mut stream, _| async move {
+        while read_head(&mut stream).await.is_some() {
+            sleep(Duration::from_millis(600)).await;
+            if stream.write_all(OK).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    let gateway = gateway(upstream(&[bad.address, good.address], |_| {}), hedged(1));
+    for _ in 0..4 {
+        let response = talk(gateway.address, GET).await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_asks_for_time_gets_it_within_the_deadline() {
+    for (after, status, attempts) in
+        [("1", "200", 2), ("3600", "503", 1), ("Wed, 21 Oct 2099 07:28:00 GMT", "503", 1)]
+    {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let busy =
+            format!("HTTP/1.1 503 Busy\r\nretry-after: {after}\r\ncontent-length: 0\r\n\r\n");
+        let backend = Backend::new(move |mut stream, _| {
+            let (counted, busy) = (Arc::clone(&counted), busy.clone());
+            async move {
+                while read_head(&mut stream).await.is_some() {
+                    let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+                    let answer = if first { busy.as_bytes() } else { OK };
+                    if stream.write_all(answer).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        })
+        .await;
+        let gateway = gateway(upstream(&[backend.address], |_| {}), retry(3, &[503]));
+        let begun = Instant::now();
+        let response = talk(gateway.address, GET).await;
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{after}: {response}");
+        assert_eq!(count.load(Ordering::SeqCst), attempts, "{after}");
+        assert!(attempts == 1 || begun.elapsed() >= Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn how_servers_are_can_be_read() {
+    let good = Backend::ok().await;
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gateway = gateway(upstream(&[good.address, dead], |_| {}), retry(2, &[]));
+    let healthy = |address: SocketAddr| {
+        value(&gateway, "edgewit_upstream_server_healthy", &format!("server=\"{address}\""))
+    };
+    assert_eq!((healthy(good.address), healthy(dead)), (1, 1));
+    for _ in 0..8 {
+        assert!(talk(gateway.address, GET).await.starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!((healthy(good.address), healthy(dead)), (1, 0));
+    let reason = "reason=\"consecutive-connects\"";
+    assert_eq!(value(&gateway, "edgewit_upstream_ejections_total", reason), 1);
+    assert_eq!(value(&gateway, "edgewit_circuit_open", ""), 0);
+}
