@@ -27,7 +27,10 @@ mod authority;
 
 pub use authority::{Authority, AuthorityError};
 pub use config::{Admin, Config, Server};
-pub use listener::{Listener, ListenerLimits, ListenerTls, Protocols, TlsVersion};
+pub use listener::{
+    CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerLimits, ListenerTls, Protocols,
+    TlsVersion,
+};
 pub use name::{ListenerName, NameError, PluginName, RouteName, UpstreamName};
 pub use net::{IpNet, IpNetError};
 pub use observe::{AccessLog, AccessLogFormat, LogFormat, LogTarget, Telemetry};

@@ -33,6 +33,8 @@ pub(crate) enum Problem {
     Unavailable,
     /// A filter wanted more of a response than it may have.
     ResponseTooLarge,
+    /// The connection was made for another host (RFC 9110 15.5.20).
+    Misdirected,
 }
 
 impl Problem {
@@ -47,6 +49,7 @@ impl Problem {
             Problem::BadGateway | Problem::ResponseTooLarge => StatusCode::BAD_GATEWAY,
             Problem::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
             Problem::Unavailable | Problem::FilterFailed => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
 
@@ -65,6 +68,7 @@ impl Problem {
             Problem::GatewayTimeout => "upstream-timeout",
             Problem::Unavailable => "upstream-unavailable",
             Problem::ResponseTooLarge => "response-too-large",
+            Problem::Misdirected => "misdirected",
         }
     }
 
