@@ -13,13 +13,13 @@ use edgewit_model::{Authority, Protocols};
 use tokio::{
     io::AsyncReadExt,
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
 
 use crate::{
     http::{self, LAST_REQUEST},
-    listen::{LiveListener, Refusal, Settings},
+    listen::{LiveListener, Refusal, RoomPlace, Settings},
     proxied,
     tls::{self, Session},
     wire::{Activity, Tcp, Timeouts, Wire},
@@ -31,8 +31,8 @@ pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) listener: Arc<LiveListener>,
-    /// Room for it; `None` for those that are accepted beyond the limit while a listener closes.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// Room for it.
+    pub(crate) place: RoomPlace,
     /// Closed when the connection shall end.
     pub(crate) stop: watch::Receiver<()>,
 }
@@ -61,7 +61,7 @@ struct Peer {
 
 /// Serves a connection to its end. An error is the client's business or the network's, so nobody is told.
 pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
-    let Accepted { mut stream, peer, listener, permit: _permit, stop } = accepted;
+    let Accepted { mut stream, peer, listener, place: _room, stop } = accepted;
     let _open = context.shared.connections.enter();
     let _ = stream.set_nodelay(true);
     let settings = listener.settings.load_full();

@@ -4,6 +4,8 @@ mod settings;
 
 mod accept;
 
+mod room;
+
 mod clients;
 
 mod refused;
@@ -27,7 +29,6 @@ use arc_swap::ArcSwap;
 use edgewit_model::{Listener, ListenerName};
 use edgewit_telemetry::{Gauge, Metrics};
 use socket2::{Domain, Protocol, Type};
-use tokio::sync::Semaphore;
 
 use crate::proxy::Bound;
 
@@ -37,6 +38,8 @@ use clients::Clients;
 pub use error::ListenError;
 pub(crate) use refused::{Refusal, Refused};
 pub use renewal::{Renewal, Renewed};
+use room::Room;
+pub(crate) use room::RoomPlace;
 pub(crate) use settings::Settings;
 
 /// A bound socket and what is accepted on it. Each worker has a clone of the socket; it is bound once, so that port 0 is
@@ -58,8 +61,7 @@ pub(crate) struct Socket {
 pub(crate) struct LiveListener {
     pub(crate) id: ListenerId,
     pub(crate) settings: ArcSwap<Settings>,
-    /// One for each connection.
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) address: SocketAddr,
 }
@@ -183,7 +185,7 @@ impl Socket {
         let live = LiveListener {
             id: ListenerId(NEXT.fetch_add(1, Relaxed)),
             settings: ArcSwap::from(Arc::clone(settings)),
-            permits: Arc::new(Semaphore::new(permits(config))),
+            room: Room::new(config.limits.connections),
             clients: Clients::new(),
             address: socket.local_addr().map_err(failed)?,
         };
@@ -213,8 +215,7 @@ impl Socket {
 
     /// Has it the very socket that was handed over?
     pub(crate) fn took(&self, adopted: &Adopted) -> bool {
-        adopted.name.is_some() && adopted.name == self.inherited
-            || adopted.address() == Some(self.live.address)
+        adopted.address() == Some(self.live.address)
     }
 
     pub(crate) fn bound(&self) -> Bound {
@@ -237,19 +238,10 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn permits(config: &Listener) -> usize {
-    config.limits.connections.clamp(1, Semaphore::MAX_PERMITS)
-}
-
 impl LiveListener {
     fn change(&self, settings: Arc<Settings>) {
-        let (before, after) = (permits(&self.settings.load().config), permits(&settings.config));
+        let places = |settings: &Settings| settings.config.limits.connections;
+        self.room.resize(places(&self.settings.load()), places(&settings));
         self.settings.store(settings);
-        if after > before {
-            self.permits.add_permits(after - before);
-        } else {
-            // Connections above a lower limit stay; it is reached as they close.
-            let _ = self.permits.forget_permits(before - after);
-        }
     }
 }

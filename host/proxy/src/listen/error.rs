@@ -36,7 +36,7 @@ pub enum ListenError {
         listener: ListenerName,
         /// Why.
         #[source]
-        source: TlsError,
+        source: Box<TlsError>,
     },
 }
 

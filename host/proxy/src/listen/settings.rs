@@ -24,7 +24,10 @@ impl Settings {
         before: Option<&Settings>,
         metrics: &Metrics,
     ) -> Result<Self, ListenError> {
-        let failed = |source| ListenError::Tls { listener: config.name.clone(), source };
+        let failed = |error| {
+            let (listener, source) = (config.name.clone(), Box::new(error));
+            ListenError::Tls { listener, source }
+        };
         let tls = tls(config, before).map_err(failed)?;
         let refused = Arc::new(Refused::new(metrics, &config.name));
         Ok(Self { config: config.clone(), tls, refused })

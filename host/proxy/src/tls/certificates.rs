@@ -48,7 +48,8 @@ pub(super) struct Certificate {
 #[derive(Debug)]
 pub(super) struct Certificates {
     all: Vec<Certificate>,
-    /// Positions by name; wildcards by what follows their star. ECDSA and its like before RSA: ten times cheaper for us.
+    /// Positions by name; wildcards by what follows their star. The first one of each kind of key, ECDSA and its like before
+    /// RSA: ten times cheaper for us.
     by_name: HashMap<Box<str>, Vec<usize>>,
     /// Positions for clients that name no host or an unknown one.
     default: Vec<usize>,
@@ -72,8 +73,8 @@ impl Certificate {
         })
     }
 
-    fn is_rsa(&self) -> bool {
-        self.key.key.algorithm() == SignatureAlgorithm::RSA
+    fn kind(&self) -> SignatureAlgorithm {
+        self.key.key.algorithm()
     }
 
     /// Expired certificates are shown all the same: a client that does not care is served, one that does has a better
@@ -98,13 +99,18 @@ impl Certificates {
     pub(super) fn new(all: Vec<Certificate>) -> Self {
         let mut by_name: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut order: Vec<usize> = (0..all.len()).collect();
-        order.sort_by_key(|index| all.get(*index).is_some_and(Certificate::is_rsa)); // stable
-        for index in order {
-            let names = all.get(index).into_iter().flat_map(|certificate| certificate.names.iter());
-            for name in names {
+        order.sort_by_key(|index| {
+            all.get(*index).is_some_and(|certificate| certificate.kind() == SignatureAlgorithm::RSA)
+        }); // stable
+        for (index, certificate) in
+            order.iter().filter_map(|index| Some((*index, all.get(*index)?)))
+        {
+            for name in certificate.names.iter() {
                 let (Name::Exact(key) | Name::Wildcard(key)) = name else { continue };
                 let positions = by_name.entry(key.clone()).or_default();
-                if !positions.contains(&index) {
+                let is_there =
+                    |n: &usize| all.get(*n).is_some_and(|o| o.kind() == certificate.kind());
+                if !positions.iter().any(is_there) {
                     positions.push(index);
                 }
             }

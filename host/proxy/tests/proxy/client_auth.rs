@@ -68,6 +68,28 @@ async fn h11_only_certificates_of_the_authority_open_the_door() {
     }
 }
 
+#[tokio::test]
+async fn a17_a_chain_without_end_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new("ca");
+    let gateway = hello(asking(&authority, folder.path(), ClientAuthMode::Require));
+    let (good, stranger) = (authority.issue(&["me.test"]), Authority::new("x").issue(&["me.test"]));
+    let padding: Vec<_> = (0..2_000).map(|_| authority.issue(&["x"]).der().clone()).collect();
+    // Each of them may have signed any other, by their names.
+    let maze: Vec<_> = (0..120).map(|_| Authority::new("x").der()).collect();
+    for (shown, chain, passes) in [
+        (&good, &padding[..100], true), // of no use, but no harm
+        (&good, &padding[..], false),
+        (&stranger, &maze[..], false),
+    ] {
+        let client = TlsClient::trusting(&authority).shows_chain(shown, chain.iter().cloned());
+        let answer = get(&gateway, &client.build()).await;
+        assert_eq!(answer.is_ok_and(|text| text.ends_with("hello")), passes, "{}", chain.len());
+    }
+    let answer = get(&gateway, &client(&authority, Some(&good))).await;
+    assert!(answer.unwrap().ends_with("hello"));
+}
+
 /// What a filter, the access log, and the upstream are told of clients that show these certificates.
 #[tokio::test]
 async fn h11_a_certificate_says_who_the_client_is_and_a_header_never_does() {

@@ -22,6 +22,7 @@ fn gateway(
         files: vec![
             authority.issue(&["a.test", "*.a.test", "127.0.0.1"]).write(folder.path(), "a"),
             authority.issue(&["b.test"]).write(folder.path(), "b"),
+            authority.issue(&["a.test"]).write(folder.path(), "never-shown"),
         ],
         min_version: TlsVersion::V1_2,
         client_auth: client_auth.map(|mode| ClientAuth { ca, mode, crl: None }),

@@ -222,6 +222,17 @@ impl TlsClientBuilder {
         self
     }
 
+    /// Shows a certificate with others behind it.
+    pub(crate) fn shows_chain(
+        self,
+        issued: &Issued,
+        others: impl Iterator<Item = CertificateDer<'static>>,
+    ) -> Self {
+        let mut this = self.shows(issued);
+        this.shows.as_mut().unwrap().0.extend(others);
+        this
+    }
+
     pub(crate) fn speaks(mut self, protocols: &[&str]) -> Self {
         self.alpn = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
         self
