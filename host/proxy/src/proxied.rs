@@ -161,4 +161,35 @@ mod tests {
             assert_eq!(binary(&bytes), expected, "{bytes:x?}");
         }
     }
+    #[test]
+    fn j11_no_bytes_are_too_strange() {
+        let four = [&[0x21, 0x11, 0, 12], [10; 12].as_slice()].concat();
+        let seeds = [
+            b"PROXY TCP4 192.0.2.1 10.0.0.1 56324 443\r\n".to_vec(),
+            b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n".to_vec(),
+            b"PROXY UNKNOWN ffff::1 1\r\n".to_vec(),
+            [v2::PROTOCOL_PREFIX, &four].concat(),
+        ];
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64; // xorshift, always the same
+        let mut next = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        let mut valid = 0;
+        for round in 0..200_000 {
+            let mut bytes = seeds[round % seeds.len()].clone();
+            for _ in 0..next(4) {
+                let at = next(bytes.len());
+                match next(3) {
+                    0 => bytes[at] = u8::try_from(next(256)).unwrap(),
+                    1 => bytes.truncate(at + 1),
+                    _ => bytes.insert(at, b" \r\n\0:0"[next(6)]),
+                }
+            }
+            valid += usize::from(line(&bytes).is_ok()) + usize::from(binary(&bytes).is_ok());
+        }
+        assert!((50_000..200_000).contains(&valid), "{valid} of them were headers");
+    }
 }

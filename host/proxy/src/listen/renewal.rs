@@ -15,10 +15,23 @@ pub struct Renewal {
     pub listener: ListenerName,
     /// On an error the certificates that were there before serve on.
     pub result: Result<Renewed, TlsError>,
-    /// How often in a row the look has ended as it did; 1 for the first time. A file that is just being written is refused
-    /// once, so the second time is the one to report.
+    /// How often in a row the look has ended as it did; 1 for the first time.
     pub times: u32,
 }
+
+impl Renewal {
+    /// Whether somebody should be told: of certificates that were replaced, and once of those that are refused.
+    pub fn is_news(&self) -> bool {
+        match &self.result {
+            Ok(Renewed::Replaced) => true,
+            Ok(Renewed::Unchanged) => false,
+            Err(_) => self.times == TOLD,
+        }
+    }
+}
+
+/// The look at which a refusal is told. At the first one the files may be half written.
+const TOLD: u32 = 2;
 
 /// What has become of the certificates of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

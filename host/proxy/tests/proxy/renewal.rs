@@ -62,10 +62,12 @@ async fn g10_fifty_rotations_are_noticed_by_nobody() {
         let next = authority.issue(&["a.test"]);
         next.write(folder.path(), "a");
         let renewal = gateway.proxy.renew_certificates().remove(0);
+        assert!(renewal.is_news());
         assert_eq!(renewal.result.unwrap(), Renewed::Replaced);
         assert!(is_shown(&gateway, &client, &next).await);
     }
     let renewal = gateway.proxy.renew_certificates().remove(0);
+    assert!(!renewal.is_news());
     assert_eq!((renewal.result.unwrap(), renewal.times), (Renewed::Unchanged, 1));
     stop.store(true, Ordering::Relaxed);
     for client in clients {
@@ -104,8 +106,9 @@ async fn g10_files_that_cannot_be_used_leave_the_old_certificate() {
             Some(content) => std::fs::write(path, content).unwrap(),
             None => std::fs::remove_file(path).unwrap(),
         }
-        for times in 1..3 {
+        for times in 1..4 {
             let renewal = gateway.proxy.renew_certificates().remove(0);
+            assert_eq!(renewal.is_news(), times == 2, "it is told once, and not at the first look");
             let error = renewal.result.unwrap_err();
             assert!(is_expected(&error) && error.to_string().contains(words), "{error:?}");
             assert_eq!((renewal.listener.as_str(), renewal.times), ("web", times));
