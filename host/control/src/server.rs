@@ -18,6 +18,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use crate::{
     admin::{Admin, Pages},
     cache_dir::CacheDir,
+    certificates,
     gauges::Gauges,
     live::{ChangeError, Changed, Live, Parts, StartError},
     source::{Overrides, Read, Source},
@@ -149,6 +150,7 @@ impl Running {
         let (sender, sights) = mpsc::channel(SIGHTS);
         tasks.spawn(watch::watch(watched, sender));
         tasks.spawn(follow(Arc::clone(&live), sights));
+        tasks.spawn(certificates::renew(Arc::downgrade(&proxy), Arc::clone(&status)));
         let address = admin.as_ref().map(Admin::address);
         status.set_admin(address);
         if let Some(admin) = admin {
