@@ -39,6 +39,8 @@ pub(crate) enum Problem {
     ResponseTooLarge,
     /// The upstream has enough to do.
     Overloaded,
+    /// The connection was made for another host (RFC 9110 15.5.20).
+    Misdirected,
 }
 
 impl Problem {
@@ -55,6 +57,7 @@ impl Problem {
             Problem::Unavailable | Problem::FilterFailed | Problem::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Problem::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
 
@@ -74,6 +77,7 @@ impl Problem {
             Problem::Unavailable => "upstream-unavailable",
             Problem::ResponseTooLarge => "response-too-large",
             Problem::Overloaded => "overloaded",
+            Problem::Misdirected => "misdirected",
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) use endpoint::InFlight;
 pub use set::EndpointSet;
 pub use tls::TlsError;
 
-use latency::Millis;
+pub(crate) use latency::Millis;
 use set::Recipe;
 use view::View;
 
@@ -248,9 +248,8 @@ impl Upstream {
             return set.get(index).cloned();
         }
         let ask = Ask { turn, random, hash: tried.hash };
-        let choose = |view: &View<'_>| {
-            set.policy.choose(view, &ask).filter(|index| !view.excluded(*index))
-        };
+        let choose =
+            |view: &View<'_>| set.policy.choose(view, &ask).filter(|index| !view.excluded(*index));
         // Better one that is new than one that was tried, better one that was tried than one that is not available.
         let any = View { tried: None, ..cold };
         let chosen = choose(&all).or_else(|| choose(&cold)).or_else(|| choose(&any));

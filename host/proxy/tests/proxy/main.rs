@@ -19,3 +19,19 @@ mod timeouts;
 mod protocols;
 
 mod lifecycle;
+
+mod tls;
+
+mod client_auth;
+
+mod misdirected;
+
+mod renewal;
+
+mod handshakes;
+
+mod proxied;
+
+mod connections;
+
+mod adopted;
