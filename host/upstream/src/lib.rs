@@ -24,6 +24,8 @@ mod connect;
 
 mod wire;
 
+mod tunnel;
+
 mod socket;
 
 mod body;
@@ -39,5 +41,6 @@ pub use connect::ConnectError;
 pub use discover::{TABLE as DISCOVERY_SOURCES, Variant as DiscoverySource};
 pub use pool::Pools;
 pub use retry::{Attempt, Decision, Outcome, Proposal, decide, is_idempotent};
-pub use send::{Failure, Processed, ProtocolError, SendError, Tried, send};
+pub use send::{Failure, Processed, ProtocolError, Reason, SendError, Tried, Upgrade, send};
+pub use tunnel::Tunnel;
 pub use upstream::{Counters, Endpoint, EndpointId, TlsError, Upstream, UpstreamError};

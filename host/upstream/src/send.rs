@@ -1,6 +1,10 @@
 //! One attempt.
 
+mod bounds;
+
 mod error;
+
+mod reason;
 
 mod failed;
 
@@ -8,25 +12,30 @@ mod request;
 
 mod response;
 
+mod switch;
+
 mod tried;
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
 
 use crate::{
     body::{Hold, InBody, OutBody, Watch},
     pool::{Lease, Pools},
     retry::is_idempotent,
+    tunnel::Tunnel,
     upstream::{Endpoint, InFlight, Upstream},
 };
 
+use bounds::Bounds;
 use failed::Failed;
 
 pub use error::{Failure, Processed, SendError};
+pub use reason::Reason;
 pub use response::ProtocolError;
+pub use switch::Upgrade;
 pub use tried::Tried;
 
 /// One attempt: chooses an endpoint, takes a connection, sends the request, waits for the response head.
@@ -39,8 +48,9 @@ pub use tried::Tried;
 /// nothing was sent or the upstream said that it did nothing, else only if the method is idempotent and the body can be
 /// replayed (THREATS B6). Any other failure is the caller's to judge, with [`decide`](crate::decide).
 ///
-/// Informational responses are dropped. A `101` is an error, since upgrades are not asked for. Dropping the future cancels
-/// the request. Must run in a `LocalSet` of a current-thread runtime.
+/// Informational responses are dropped, and more than 8 of them are an error. A `101` is one too unless the request has
+/// an [`Upgrade`] in its extensions. Dropping the future cancels the request. Must run in a `LocalSet` of a current-thread
+/// runtime.
 pub async fn send(
     upstream: &Arc<Upstream>,
     pools: &Pools,
@@ -59,7 +69,8 @@ pub async fn send(
         method: request.method().clone(),
         processed: Cell::new(Processed::No),
     };
-    attempt.run(request, tried.deadline).await
+    let first_byte = tried.began.map(|began| (began, upstream.timeouts().first_byte));
+    attempt.run(request, Bounds { deadline: tried.deadline, first_byte }).await
 }
 
 /// One attempt at one endpoint.
@@ -76,19 +87,18 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn run(
         self,
-        request: Request<OutBody>,
-        deadline: Option<Instant>,
+        mut request: Request<OutBody>,
+        bounds: Bounds,
     ) -> Result<Response<InBody>, SendError> {
         let anonymous = !request::has_host(&request);
-        let answered = match deadline {
-            None => self.exchange(request).await,
-            Some(deadline) => {
-                let ended = timeout_at(deadline, self.exchange(request)).await;
-                ended.unwrap_or_else(|_| Err(SendError::timeout(self.processed.get())))
+        let upload = request.body_mut().watch();
+        let answered = bounds.keep(self.exchange(request), upload.as_deref()).await;
+        match answered.unwrap_or_else(|| Err(SendError::timeout(self.processed.get()))) {
+            Ok(Answer::Switched(response, tunnel)) => {
+                let tunnel = tunnel.holding(self.in_flight);
+                Ok(response.map(|body| InBody::switched(body, tunnel)))
             }
-        };
-        match answered {
-            Ok((response, lease, upload)) => {
+            Ok(Answer::Http(response, lease, upload)) => {
                 let hold = Hold { lease, upload, in_flight: self.in_flight };
                 let stall = self.upstream.timeouts().stall;
                 Ok(response.map(|body| InBody::new(body, hold, stall)))
@@ -111,6 +121,9 @@ impl Attempt<'_> {
                 Processed::No,
                 "`CONNECT` is not forwarded",
             ));
+        }
+        if let Some(upgrade) = request.extensions().get::<Upgrade>().cloned() {
+            return Box::pin(self.switch(request, upgrade)).await; // boxed, because it is large and rare
         }
         let upload = request.body_mut().watch();
         let mut stale = None;
@@ -157,8 +170,13 @@ impl Attempt<'_> {
     }
 }
 
-/// A response head that passed, with the connection its body comes on.
-type Answer = (Response<Incoming>, Lease, Option<Rc<Watch>>);
+/// A response head that passed.
+enum Answer {
+    /// With the connection its body comes on.
+    Http(Response<Incoming>, Lease, Option<Rc<Watch>>),
+    /// The connection belongs to the new protocol.
+    Switched(Response<Incoming>, Box<Tunnel>),
+}
 
 fn accept(
     mut response: Response<Incoming>,
@@ -169,5 +187,5 @@ fn accept(
         gauge.head_came();
     }
     response::check(&mut response)?; // if not, the connection is cut with the lease
-    Ok((response, lease, upload))
+    Ok(Answer::Http(response, lease, upload))
 }

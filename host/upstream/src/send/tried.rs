@@ -17,6 +17,9 @@ pub struct Tried {
     /// When the next attempt ends with [`Failure::Timeout`](crate::Failure::Timeout) if no response head has come;
     /// `None` if the caller keeps the time itself by dropping the future.
     pub deadline: Option<Instant>,
+    /// When the next attempt begins. From then on, or from the end of a longer upload, the upstream's
+    /// [`first_byte`](edgewit_model::UpstreamTimeouts::first_byte) bounds the wait for the response head; `None`: nothing does.
+    pub began: Option<Instant>,
 }
 
 impl Tried {
