@@ -33,6 +33,8 @@ pub(crate) enum Problem {
     Unavailable,
     /// A filter wanted more of a response than it may have.
     ResponseTooLarge,
+    /// The request goes round in a circle (RFC 5842 7.2).
+    LoopDetected,
 }
 
 impl Problem {
@@ -45,6 +47,7 @@ impl Problem {
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Problem::BadGateway | Problem::ResponseTooLarge => StatusCode::BAD_GATEWAY,
+            Problem::LoopDetected => StatusCode::LOOP_DETECTED,
             Problem::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
             Problem::Unavailable | Problem::FilterFailed => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -65,6 +68,7 @@ impl Problem {
             Problem::GatewayTimeout => "upstream-timeout",
             Problem::Unavailable => "upstream-unavailable",
             Problem::ResponseTooLarge => "response-too-large",
+            Problem::LoopDetected => "loop",
         }
     }
 
