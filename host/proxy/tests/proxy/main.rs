@@ -16,4 +16,8 @@ mod timeouts;
 
 mod protocols;
 
+mod upgrades;
+
+mod grpc;
+
 mod lifecycle;
