@@ -16,7 +16,7 @@ use tokio::{
     task::spawn_local,
 };
 
-use crate::finish::Finish;
+use crate::{finish::Finish, http::StreamWatch};
 use flow::{Fault, Flow};
 use quiet::Quiet;
 
@@ -31,6 +31,8 @@ pub(crate) struct Relay {
     upstream: Box<Tunnel>,
     idle: Duration,
     finish: Finish,
+    /// The client's side, if it is a stream of HTTP/2.
+    stream: Option<Rc<StreamWatch>>,
 }
 
 /// Why it ended.
@@ -45,7 +47,7 @@ enum Ended {
 impl Relay {
     pub(crate) fn new(upstream: Box<Tunnel>, finish: Finish, idle: Duration) -> Self {
         finish.connection().context.shared.tunnels.up();
-        Self { upstream, idle, finish }
+        Self { upstream, idle, finish, stream: None }
     }
 
     /// The connection of the request is the client's side, as soon as hyper has written the head.
@@ -55,7 +57,11 @@ impl Relay {
     }
 
     /// A stream is the client's side, as soon as hyper has written the head.
-    pub(crate) fn wait_for_stream(self, stream: OnUpgrade) {
+    pub(crate) fn wait_for_stream(mut self, stream: OnUpgrade, watch: Option<Rc<StreamWatch>>) {
+        if let Some(watch) = &watch {
+            watch.leaves_http();
+        }
+        self.stream = watch;
         spawn_local(async move {
             if let Ok(stream) = stream.await {
                 self.run(TokioIo::new(stream), Bytes::new()).await;
@@ -78,7 +84,7 @@ impl Relay {
         mut client: impl AsyncRead + AsyncWrite + Unpin,
         front: Bytes,
     ) -> Ended {
-        let Self { upstream, idle, finish } = self;
+        let Self { upstream, idle, finish, stream } = self;
         let (mut up, mut down) = (Flow::new(front), Flow::new(Bytes::new()));
         let mut quiet = Quiet::new(*idle);
         let ended = poll_fn(|cx| {
@@ -103,7 +109,11 @@ impl Relay {
         });
         let ended = ended.await;
         if ended != Ended::Both {
-            finish.reset_connection(); // before the client's side is dropped: it must not look like an orderly end
+            // Before the client's side is dropped: it must not look like an orderly end.
+            finish.reset_connection();
+            if let Some(stream) = stream {
+                stream.reset();
+            }
         }
         ended
     }

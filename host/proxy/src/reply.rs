@@ -86,7 +86,7 @@ impl Reply {
                 Source::Switched(switched)
                     if self.head.status == StatusCode::SWITCHING_PROTOCOLS =>
                 {
-                    return switch(self.head, *switched, finish);
+                    return switch(self.head, *switched, watch, finish);
                 }
                 _ => {} // a filter made something else of it: the upstream's connection is closed
             }
@@ -164,15 +164,19 @@ impl Reply {
 }
 
 /// The response that says that the connection leaves HTTP.
-fn switch(mut head: ResponseHead, switched: Switched, mut finish: Finish) -> Response<ReplyBody> {
+fn switch(
+    mut head: ResponseHead,
+    switched: Switched,
+    watch: Option<Rc<StreamWatch>>,
+    mut finish: Finish,
+) -> Response<ReplyBody> {
     let fields = &mut head.fields;
     if let Ok(id) = HeaderValue::from_str(finish.request_id()) {
         fields.insert(X_REQUEST_ID, id);
     }
     let status = switched.head(fields);
     finish.answered(status, None);
-    let idle = finish.tunnel_idle();
-    switched.begin(finish, idle);
+    switched.begin(finish, watch);
     let piped = Piped::new(Source::Empty, None, Direction::Response);
     let mut response = Response::new(ReplyBody { piped, cut: false, watch: None, finish: None });
     *response.status_mut() = status;

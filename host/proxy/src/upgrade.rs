@@ -1,13 +1,15 @@
 //! A client that wants to leave HTTP.
 
+use std::rc::Rc;
+
 use edgewit_model::Route;
 use edgewit_upstream::{self as upstream, InBody};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header, request::Parts};
 use hyper::{ext::Protocol, upgrade::OnUpgrade};
 
 use crate::{
-    finish::Finish, guard::ALLOWED, problem::Problem, proxy_status::ProxyError, random,
-    relay::Relay, reply::Source,
+    finish::Finish, guard::ALLOWED, http::StreamWatch, problem::Problem, proxy_status::ProxyError,
+    random, relay::Relay, reply::Source,
 };
 
 /// What a client asked for, before a route said whether it may.
@@ -135,11 +137,12 @@ impl Switched {
     }
 
     /// Begins to relay as soon as the head went out.
-    pub(crate) fn begin(self, finish: Finish, idle: std::time::Duration) {
+    pub(crate) fn begin(self, finish: Finish, watch: Option<Rc<StreamWatch>>) {
+        let idle = finish.tunnel_idle();
         let relay = Relay::new(self.tunnel, finish, idle);
         match self.upgrade.way {
             Way::Http1 => relay.wait_for_connection(),
-            Way::Http2(stream) => relay.wait_for_stream(stream),
+            Way::Http2(stream) => relay.wait_for_stream(stream, watch),
         }
     }
 }

@@ -20,4 +20,10 @@ mod upgrades;
 
 mod grpc;
 
+mod passing;
+
+mod refusals;
+
+mod broken;
+
 mod lifecycle;

@@ -9,6 +9,7 @@ use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -106,8 +107,16 @@ async fn messages_pass_both_ways_and_either_side_closes() {
     assert!(within(socket.next()).await.is_none());
     drop(socket);
     let metrics = || gateway.metrics.text();
+    let megabytes = |sum: &str| {
+        metrics().lines().any(|line| {
+            let value = line.split(' ').next_back().and_then(|value| value.parse::<f64>().ok());
+            line.starts_with(sum) && value.is_some_and(|value| value > 1_048_576.0)
+        })
+    };
     until("both have ended", || metrics().contains("http_server_active_requests 0")).await;
     assert!(metrics().contains("edgewit_tunnels 0"));
+    assert!(megabytes("http_server_request_body_size_bytes_sum"), "{}", metrics());
+    assert!(megabytes("http_server_response_body_size_bytes_sum"), "{}", metrics());
     assert!(metrics().contains("http_response_status_code=\"101\""), "{}", metrics());
 }
 
@@ -142,6 +151,31 @@ async fn websockets_of_http2_become_those_of_http1() {
     assert!(within(socket.next()).await.unwrap().is_err());
     drop(socket);
     until("it has ended", || gateway.metrics.text().contains("edgewit_tunnels 0")).await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_upstream_breaks_is_reset() {
+    let backend = Backend::new(|mut stream, _| async move {
+        read_head(&mut stream).await.unwrap();
+        stream.write_all(SWITCH.as_bytes()).await.unwrap();
+        stream.read_u8().await.unwrap();
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    })
+    .await;
+    let gateway = Gateway::changed(&backend, websockets);
+    let stream = within(TcpStream::connect(gateway.address)).await.unwrap();
+    let (client, connection) = within(h2::client::handshake(stream)).await.unwrap();
+    tokio::spawn(connection);
+    until("the settings have come", || client.is_extended_connect_protocol_enabled()).await;
+    let request = Request::connect("http://a/chat");
+    let request = request.extension(h2::ext::Protocol::from_static("websocket")).body(()).unwrap();
+    let mut client = within(client.ready()).await.unwrap();
+    let (response, mut stream) = client.send_request(request, false).unwrap();
+    let response = within(response).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    stream.send_data(Bytes::from_static(b"x"), false).unwrap();
+    let end = within(response.into_body().data()).await;
+    assert!(matches!(&end, Some(Err(error)) if error.is_reset()), "{end:?}");
 }
 
 #[tokio::test]
