@@ -28,7 +28,8 @@ const HALF_CLOSED: Duration = Duration::from_secs(60);
 ///
 /// It counts as a request in flight: it is logged and counted when it ends, and a drain waits for it.
 pub(crate) struct Relay {
-    upstream: Box<Tunnel>,
+    /// There until it is closed.
+    upstream: Option<Box<Tunnel>>,
     idle: Duration,
     finish: Finish,
     /// The client's side, if it is a stream of HTTP/2.
@@ -47,7 +48,7 @@ enum Ended {
 impl Relay {
     pub(crate) fn new(upstream: Box<Tunnel>, finish: Finish, idle: Duration) -> Self {
         finish.connection().context.shared.tunnels.up();
-        Self { upstream, idle, finish, stream: None }
+        Self { upstream: Some(upstream), idle, finish, stream: None }
     }
 
     /// The connection of the request is the client's side, as soon as hyper has written the head.
@@ -85,11 +86,12 @@ impl Relay {
         front: Bytes,
     ) -> Ended {
         let Self { upstream, idle, finish, stream } = self;
+        let Some(mut tunnel) = upstream.take() else { return Ended::Upstream };
         let (mut up, mut down) = (Flow::new(front), Flow::new(Bytes::new()));
         let mut quiet = Quiet::new(*idle);
         let ended = poll_fn(|cx| {
-            let there = up.poll(cx, &mut client, upstream);
-            let back = down.poll(cx, upstream, &mut client);
+            let there = up.poll(cx, &mut client, &mut tunnel);
+            let back = down.poll(cx, &mut tunnel, &mut client);
             let (sent, received) = (up.take_moved(), down.take_moved());
             let read = finish.request_bytes();
             read.set(read.get() + sent as u64);
@@ -109,7 +111,8 @@ impl Relay {
         });
         let ended = ended.await;
         if ended != Ended::Both {
-            // Before the client's side is dropped: it must not look like an orderly end.
+            // Neither side may take it for an orderly end.
+            tunnel.reset();
             finish.reset_connection();
             if let Some(stream) = stream {
                 stream.reset();

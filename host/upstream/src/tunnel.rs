@@ -26,6 +26,11 @@ impl Tunnel {
         Self { wire, front, _open: open, _in_flight: None }
     }
 
+    /// Closes the connection so that it does not look like an orderly end.
+    pub fn reset(self: Box<Self>) {
+        self.wire.reset();
+    }
+
     pub(crate) fn holding(self, in_flight: InFlight) -> Self {
         Self { _in_flight: Some(in_flight), ..self }
     }

@@ -132,6 +132,14 @@ impl Wire {
         (Self { stream, gauge: gauge.clone(), http2 }, gauge)
     }
 
+    /// From now on the connection closes with a reset.
+    pub(crate) fn reset(&self) {
+        match &self.stream {
+            Stream::Plain(socket) => socket.reset(),
+            Stream::Tls(tls) => tls.get_ref().0.reset(),
+        }
+    }
+
     fn count_write(
         &self,
         result: Poll<io::Result<usize>>,

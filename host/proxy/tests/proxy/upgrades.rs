@@ -1,18 +1,16 @@
 //! A10-A12, B12: leaving HTTP, where the route allows it and the upstream agrees.
 
+mod http2;
+
 use std::time::Duration;
 
-use bytes::Bytes;
 use edgewit_model::Route;
 use futures_util::{SinkExt, StreamExt};
-use http::{HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::ext::Protocol;
-use hyper_util::rt::TokioIo;
+use http::{HeaderValue, StatusCode};
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     sync::mpsc,
     time::timeout,
 };
@@ -20,13 +18,13 @@ use tokio_tungstenite::{
     WebSocketStream, accept_async, client_async,
     tungstenite::{
         Message,
-        protocol::{CloseFrame, Role, frame::coding::CloseCode},
+        protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
 
 use crate::support::{
-    Backend, Connection, Gateway, Native, answer, forward_to, http2, listener, read_head, route,
-    talk, until, upstream, within,
+    Backend, Connection, Gateway, Native, answer, forward_to, listener, read_head, route, talk,
+    until, upstream, within,
 };
 
 const ASK: &str = "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -128,81 +126,6 @@ async fn an_upstream_that_dies_does_not_close_in_order() {
     within(socket.send(Message::text("die"))).await.unwrap();
     let end = within(socket.next()).await.unwrap();
     assert!(end.is_err(), "{end:?}");
-}
-
-#[tokio::test]
-async fn websockets_of_http2_become_those_of_http1() {
-    let backend = echo().await;
-    let gateway = Gateway::changed(&backend, websockets);
-    let mut sender = http2(gateway.address).await;
-    let body = || Empty::new().map_err(|e| match e {}).boxed_unsync();
-    // After the first answer the client knows the settings.
-    within(sender.send_request(Request::get("http://a/").body(body()).unwrap())).await.unwrap();
-    let request = Request::connect("http://a/chat")
-        .extension(Protocol::from_static("websocket"))
-        .header("sec-websocket-version", "13");
-    let response = within(sender.send_request(request.body(body()).unwrap())).await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
-    assert!(!response.headers().contains_key("sec-websocket-accept"));
-    let stream = TokioIo::new(within(hyper::upgrade::on(response)).await.unwrap());
-    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
-    exchange(&mut socket).await;
-    within(socket.send(Message::text("die"))).await.unwrap();
-    assert!(within(socket.next()).await.unwrap().is_err());
-    drop(socket);
-    until("it has ended", || gateway.metrics.text().contains("edgewit_tunnels 0")).await;
-}
-
-#[tokio::test]
-async fn a_stream_whose_upstream_breaks_is_reset() {
-    let backend = Backend::new(|mut stream, _| async move {
-        read_head(&mut stream).await.unwrap();
-        stream.write_all(SWITCH.as_bytes()).await.unwrap();
-        stream.read_u8().await.unwrap();
-        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-    })
-    .await;
-    let gateway = Gateway::changed(&backend, websockets);
-    let stream = within(TcpStream::connect(gateway.address)).await.unwrap();
-    let (client, connection) = within(h2::client::handshake(stream)).await.unwrap();
-    tokio::spawn(connection);
-    until("the settings have come", || client.is_extended_connect_protocol_enabled()).await;
-    let request = Request::connect("http://a/chat");
-    let request = request.extension(h2::ext::Protocol::from_static("websocket")).body(()).unwrap();
-    let mut client = within(client.ready()).await.unwrap();
-    let (response, mut stream) = client.send_request(request, false).unwrap();
-    let response = within(response).await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
-    stream.send_data(Bytes::from_static(b"x"), false).unwrap();
-    let end = within(response.into_body().data()).await;
-    assert!(matches!(&end, Some(Err(error)) if error.is_reset()), "{end:?}");
-}
-
-#[tokio::test]
-async fn a_stream_of_http2_opens_only_what_the_upstream_opened() {
-    for (answer, expected) in [
-        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", 502),
-        ("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno", 403),
-        ("HTTP/1.1 101 Switching Protocols\r\nupgrade: irc\r\n\r\n", 502),
-    ] {
-        let backend = Backend::answering(answer).await;
-        for (allowed, expected) in [(true, expected), (false, 405)] {
-            let gateway = Gateway::changed(&backend, |route| {
-                if allowed {
-                    websockets(route);
-                }
-            });
-            let mut sender = http2(gateway.address).await;
-            let body = || Empty::<Bytes>::new().map_err(|e| match e {}).boxed_unsync();
-            let warm = Request::get("http://a/").body(body()).unwrap();
-            let _ = within(sender.send_request(warm)).await.unwrap();
-            let request = Request::connect("http://a/chat")
-                .extension(Protocol::from_static("websocket"))
-                .body(body());
-            let response = within(sender.send_request(request.unwrap())).await.unwrap();
-            assert_eq!(response.status(), expected, "{answer} {allowed}");
-        }
-    }
 }
 
 #[tokio::test]
@@ -339,6 +262,47 @@ async fn one_side_may_end_before_the_other() {
     client.write("abc").await;
     client.stream.shutdown().await.unwrap();
     assert_eq!(client.rest().await, (b"cba".to_vec(), true));
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_does_not_end_in_order_either() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let backend = Backend::new(move |mut stream, _| {
+        let tell = tell.clone();
+        async move {
+            read_head(&mut stream).await.unwrap();
+            stream.write_all(SWITCH.as_bytes()).await.unwrap();
+            let _ = tell.send(stream.read_u8().await.map_err(|error| error.kind()));
+            let _ = tell.send(stream.read_u8().await.map_err(|error| error.kind()));
+        }
+    })
+    .await;
+    let gateway = Gateway::changed(&backend, websockets);
+    let mut client = Connection::new(gateway.address).await;
+    client.write(ASK).await;
+    client.head().await;
+    client.write("x").await;
+    assert_eq!(within(told.recv()).await, Some(Ok(b'x')));
+    SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    assert_eq!(within(told.recv()).await, Some(Err(std::io::ErrorKind::ConnectionReset)));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_down_is_passed_over() {
+    let backend = echo().await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let upstream = upstream("u", &[closed, backend.address]);
+    let mut to = route(forward_to(&[&upstream]));
+    websockets(&mut to);
+    to.retry.attempts = 2;
+    let gateway = Gateway::new(listener(), vec![(to, Vec::new(), vec![upstream])]);
+    for _ in 0..4 {
+        let mut socket = connect(&gateway).await;
+        within(socket.send(Message::text("hello"))).await.unwrap();
+        let echoed = within(socket.next()).await.unwrap().unwrap();
+        assert_eq!(echoed, Message::text("hello"));
+    }
 }
 
 #[tokio::test]
