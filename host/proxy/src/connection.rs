@@ -1,6 +1,7 @@
 //! One connection of a client, from its first byte to its last.
 
 use std::{
+    cell::Cell,
     io,
     net::{IpAddr, SocketAddr},
     rc::Rc,
@@ -22,6 +23,7 @@ use crate::{
     listen::{LiveListener, Refusal, RoomPlace, Settings},
     proxied,
     proxy::Connections,
+    relay::Relay,
     tls::{self, Session},
     wire::{Activity, Tcp, Timeouts, Wire},
     worker::Context,
@@ -54,6 +56,8 @@ pub(crate) struct Connection {
     pub(crate) activity: Rc<Activity>,
     /// What the TLS handshake has brought.
     session: Session,
+    /// What takes the connection over when its protocol was changed.
+    pub(crate) switched: Cell<Option<Box<Relay>>>,
 }
 
 /// Who is at the other end of a connection.
@@ -87,6 +91,7 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
         is_trusted,
         activity: Activity::new(),
         session: Session::default(),
+        switched: Cell::new(None),
         settings,
         context,
     };

@@ -31,6 +31,10 @@ mod route;
 
 mod forward;
 
+mod upgrade;
+
+mod relay;
+
 mod upload;
 
 mod reply;
@@ -38,6 +42,8 @@ mod reply;
 mod piped;
 
 mod problem;
+
+mod proxy_status;
 
 mod finish;
 

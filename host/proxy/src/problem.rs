@@ -41,6 +41,8 @@ pub(crate) enum Problem {
     Overloaded,
     /// The connection was made for another host (RFC 9110 15.5.20).
     Misdirected,
+    /// The request goes round in a circle (RFC 5842 7.2).
+    LoopDetected,
 }
 
 impl Problem {
@@ -53,6 +55,7 @@ impl Problem {
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Problem::BadGateway | Problem::ResponseTooLarge => StatusCode::BAD_GATEWAY,
+            Problem::LoopDetected => StatusCode::LOOP_DETECTED,
             Problem::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
             Problem::Unavailable | Problem::FilterFailed | Problem::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -78,6 +81,7 @@ impl Problem {
             Problem::ResponseTooLarge => "response-too-large",
             Problem::Overloaded => "overloaded",
             Problem::Misdirected => "misdirected",
+            Problem::LoopDetected => "loop",
         }
     }
 

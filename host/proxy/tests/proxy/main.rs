@@ -18,6 +18,16 @@ mod timeouts;
 
 mod protocols;
 
+mod upgrades;
+
+mod grpc;
+
+mod passing;
+
+mod refusals;
+
+mod broken;
+
 mod lifecycle;
 
 mod tls;
