@@ -139,6 +139,15 @@ families! {
     /// Lines of the access log that were lost.
     ACCESS_LOG_DROPPED = "edgewit_access_log_dropped", Kind::Counter,
         "Lines of the access log that were dropped because the target was too slow";
+    /// Connections to upstreams.
+    CLIENT_OPEN_CONNECTIONS = "http_client_open_connections", Kind::Gauge,
+        "Connections to upstreams that are open, by what they do";
+    /// Endpoints that an upstream has.
+    UPSTREAM_ENDPOINTS = "edgewit_upstream_endpoints", Kind::Gauge,
+        "Endpoints of an upstream that can be chosen";
+    /// Looks for endpoints.
+    DISCOVERY_LOOKS = "edgewit_discovery_looks", Kind::Counter,
+        "Looks for the endpoints of an upstream, by result";
     /// The running program.
     BUILD_INFO = "edgewit_build", Kind::Info, "The running program";
 }

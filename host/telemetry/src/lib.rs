@@ -6,6 +6,8 @@
 
 mod metrics;
 
+mod refresh;
+
 pub mod families;
 
 mod cells;
@@ -25,5 +27,6 @@ pub use families::Family;
 pub use log::{Log, LogError};
 pub use metrics::{Counter, Gauge, Histogram, Info, METRICS_CONTENT_TYPE, Metrics, UpDown};
 pub use plugin_metrics::{PluginMetrics, PluginSeries};
+pub use refresh::Refresh;
 pub use requests::{Answered, RequestSeries};
 pub use worker::enter_worker;

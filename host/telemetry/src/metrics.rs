@@ -21,6 +21,7 @@ use crate::{
     cells::Cells,
     families::{ALL, Buckets, Family, Kind},
     plugin_metrics::PluginMetrics,
+    refresh::{Refresh, Sources},
 };
 
 /// Content type of [`Metrics::text`].
@@ -35,6 +36,7 @@ pub struct Metrics {
     shards: usize,
     series: Mutex<BTreeMap<&'static str, Families>>,
     plugins: Arc<PluginMetrics>,
+    sources: Sources,
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -74,6 +76,7 @@ impl Metrics {
             shards: workers.saturating_add(1),
             series: Mutex::default(),
             plugins: Arc::new(PluginMetrics::new()),
+            sources: Sources::default(),
         })
     }
 
@@ -135,8 +138,15 @@ impl Metrics {
         series
     }
 
+    /// From now on this is asked for its numbers before each exposition, as long as it lives. It sets gauges; one of a
+    /// family that only grows is exported as a counter.
+    pub fn refresh_with(&self, source: Weak<dyn Refresh>) {
+        self.sources.add(source);
+    }
+
     /// The exposition in the OpenMetrics text format.
     pub fn text(self: &Arc<Self>) -> String {
+        self.sources.refresh();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Exposition(Arc::clone(self))));
         let mut out = String::new();
@@ -306,6 +316,9 @@ fn encode_value(series: &Series, kind: Kind, metric: &mut MetricEncoder<'_>) -> 
         }
         // Wrapped around where more went down than up.
         (Series::Sum(cells), _) => metric.encode_gauge(&cells.sum(0).cast_signed()),
+        (Series::Level(level), Kind::Counter) => {
+            metric.encode_counter::<NoLabelSet, u64, u64>(&level.load(Relaxed), None)
+        }
         (Series::Level(level), _) => metric.encode_gauge(&level.load(Relaxed)),
         (Series::Histogram(cells, buckets), _) => {
             let bounds = buckets.bounds.iter().map(|bound| *bound as f64 / buckets.scale);
