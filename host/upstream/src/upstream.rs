@@ -67,6 +67,7 @@ pub struct Upstream {
     timeouts: model::UpstreamTimeouts,
     tls: Option<Arc<ClientConfig>>,
     h2c: bool,
+    is_discovered: bool,
     news: News,
     background: Background,
 }
@@ -119,6 +120,7 @@ impl Upstream {
             timeouts: config.timeouts.clone(),
             tls,
             h2c: config.h2c,
+            is_discovered: config.discovery.is_some(),
             news: News::default(),
             background: Background::default(),
         });
@@ -171,6 +173,11 @@ impl Upstream {
 
     pub(crate) fn h2c(&self) -> bool {
         self.h2c
+    }
+
+    /// Whether its endpoints are discovered, so that there may be none now.
+    pub fn is_discovered(&self) -> bool {
+        self.is_discovered
     }
 
     /// What became of the looks for its endpoints, if they are discovered.
@@ -235,3 +242,6 @@ impl fmt::Debug for Upstream {
         f.debug_struct("Upstream").field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,3 +17,5 @@ mod http2;
 mod tls;
 
 mod kept;
+
+mod discovery;

@@ -141,7 +141,8 @@ async fn ask_services(
     Ok((services, ttl))
 }
 
-/// The addresses of services' hosts. One that fails and was never known is left out if another is known.
+/// The addresses of services' hosts. For one that fails the last good answer stands in, if there is one; an error only if
+/// no host has an address.
 async fn hosts(
     resolver: &TokioResolver,
     services: Vec<Service>,
@@ -167,7 +168,11 @@ async fn hosts(
                     shortest = shortest.min(ttl);
                     out.push((service, found.iter().map(ToString::to_string).collect::<Vec<_>>()));
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    let last = memory.last(&service.host).unwrap_or_default();
+                    out.push((service, last.iter().map(ToString::to_string).collect()));
+                    failed = Some(error);
+                }
             }
         }
     }
