@@ -2,6 +2,8 @@
 
 mod durations;
 
+mod watched;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use edgewit_chain::Chain;
@@ -10,6 +12,7 @@ use edgewit_telemetry::{AccessLog, Counter, Metrics, RequestSeries, families};
 use edgewit_upstream::{Tried, Upstream};
 
 use durations::Durations;
+use watched::Watched;
 
 use crate::route::{Ask, Candidate, Found, RouteError, RouteTable};
 
@@ -40,6 +43,8 @@ pub struct LiveUpstream {
     weight: u32,
     durations: Durations,
     exhausted: Counter,
+    /// Its own numbers, as long as this lives.
+    _watched: Arc<Watched>,
 }
 
 impl Snapshot {
@@ -177,7 +182,8 @@ impl LiveUpstream {
         let labels = [("upstream", upstream.name().as_str())];
         let exhausted = metrics.counter(&families::RETRY_BUDGET_EXHAUSTED, &labels);
         let durations = Durations::new(&upstream, metrics);
-        Self { upstream, weight, durations, exhausted }
+        let watched = Watched::new(&upstream, metrics);
+        Self { upstream, weight, durations, exhausted, _watched: watched }
     }
 
     /// The upstream itself.

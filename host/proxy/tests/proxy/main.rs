@@ -17,3 +17,5 @@ mod timeouts;
 mod protocols;
 
 mod lifecycle;
+
+mod affinity;
