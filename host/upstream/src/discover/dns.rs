@@ -16,11 +16,8 @@ use std::{
 use edgewit_model as model;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Variant;
-use crate::{
-    background::Background,
-    upstream::{Upstream, UpstreamError},
-};
+use super::{Begun, Variant};
+use crate::{background::Background, upstream::Upstream};
 use ask::DnsError;
 use memory::Memory;
 
@@ -38,7 +35,7 @@ const LOOK: Duration = Duration::from_secs(20);
 /// How long endpoints are used that nothing is heard of. An address that old may belong to somebody else.
 pub(super) const HARD_EXPIRY: Duration = Duration::from_secs(3_600);
 
-fn begin(upstream: &Arc<Upstream>, config: &model::Upstream) -> Option<Result<(), UpstreamError>> {
+fn begin(upstream: &Arc<Upstream>, config: &model::Upstream) -> Begun {
     let Some(model::Discovery::Dns(dns)) = &config.discovery else { return None };
     let (first, came) = mpsc::sync_channel(1);
     let dns = dns.clone();

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::{task::spawn_blocking, time::sleep};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Found, News, Variant};
+use super::{Begun, Found, News, Variant};
 use crate::{
     background::Background,
     upstream::{Upstream, UpstreamError},
@@ -57,7 +57,7 @@ enum FileError {
     Endpoint {
         path: PathBuf,
         #[source]
-        source: UpstreamError,
+        source: Box<UpstreamError>,
     },
 }
 
@@ -75,7 +75,7 @@ enum Server {
     Weighted { url: String, weight: Option<u32> },
 }
 
-fn begin(upstream: &Arc<Upstream>, config: &model::Upstream) -> Option<Result<(), UpstreamError>> {
+fn begin(upstream: &Arc<Upstream>, config: &model::Upstream) -> Begun {
     let Some(model::Discovery::File(path)) = &config.discovery else { return None };
     let mut seen = None;
     look(upstream, path, &mut seen);
@@ -109,7 +109,7 @@ fn look(upstream: &Arc<Upstream>, path: &Path, seen: &mut Option<u128>) {
     }
     let found = read.and_then(|bytes| parse(path, &bytes)).and_then(|found| {
         let failed = |source| FileError::Endpoint { path: path.to_owned(), source };
-        news.found(upstream, &found).map_err(failed)
+        news.found(upstream, &found).map_err(|error| failed(Box::new(error)))
     });
     if let Err(error) = found {
         news.failed(upstream, &error);
