@@ -1,6 +1,6 @@
 //! A connection to an endpoint, made within its time.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
     net::TcpStream,
@@ -81,7 +81,7 @@ async fn make(
         }
         return Ok((Stream::Plain(socket), upstream.h2c()));
     };
-    let connector = TlsConnector::from(Arc::clone(config));
+    let connector = TlsConnector::from(config);
     let tls = connector.connect(name.clone(), socket).await;
     let tls = tls.map_err(|source| ConnectError::Tls { host: host(), source })?;
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");

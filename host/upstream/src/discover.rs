@@ -10,6 +10,8 @@ mod found;
 
 mod news;
 
+mod last_good;
+
 use std::sync::Arc;
 
 use edgewit_model as model;

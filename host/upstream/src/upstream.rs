@@ -65,7 +65,7 @@ pub struct Upstream {
     budget: Budget,
     pool: model::Pool,
     timeouts: model::UpstreamTimeouts,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<ArcSwap<ClientConfig>>,
     h2c: bool,
     is_discovered: bool,
     news: News,
@@ -99,8 +99,10 @@ pub enum UpstreamError {
 }
 
 impl Upstream {
-    /// Builds an upstream from its checked configuration. Reads its file of certificate authorities, or the system's,
-    /// if an endpoint speaks TLS; blocks while it does.
+    /// Builds an upstream from its checked configuration. Reads its files of certificates, or the system's authorities,
+    /// if an endpoint may speak TLS, and waits up to two seconds for the name service if that knows the endpoints; blocks
+    /// while it does. Looks for endpoints and certificates go on on the runtime that this thread belongs to, if any, for
+    /// as long as the upstream lives: so call it where blocking is allowed, from `spawn_blocking`.
     pub fn new(config: &model::Upstream) -> Result<Arc<Self>, UpstreamError> {
         let tls_error = |source| UpstreamError::Tls { name: config.name.clone(), source };
         let tls = tls::needed(config).map_err(tls_error)?;
@@ -118,13 +120,14 @@ impl Upstream {
             budget: Budget::new(),
             pool: config.pool.clone(),
             timeouts: config.timeouts.clone(),
-            tls,
+            tls: tls.map(ArcSwap::new),
             h2c: config.h2c,
             is_discovered: config.discovery.is_some(),
             news: News::default(),
             background: Background::default(),
         });
         discover::begin(&upstream, config)?;
+        tls::renew::begin(&upstream, &config.tls);
         Ok(upstream)
     }
 
@@ -167,8 +170,15 @@ impl Upstream {
         self.timeouts.connect
     }
 
-    pub(crate) fn tls(&self) -> Option<&Arc<ClientConfig>> {
-        self.tls.as_ref()
+    pub(crate) fn tls(&self) -> Option<Arc<ClientConfig>> {
+        self.tls.as_ref().map(ArcSwap::load_full)
+    }
+
+    /// New connections are made with this.
+    fn renew_tls(&self, made: Arc<ClientConfig>) {
+        if let Some(tls) = &self.tls {
+            tls.store(made);
+        }
     }
 
     pub(crate) fn h2c(&self) -> bool {

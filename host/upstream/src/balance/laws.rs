@@ -232,13 +232,14 @@ fn the_same_key_stays_when_others_come_and_go() {
         let gone = ten.members[9].key;
         let after = homes(&given(0..9));
         let strays = before.iter().zip(&after).filter(|(b, a)| **b != gone && b != a).count();
-        assert!(strays as u64 <= KEYS / 20, "{}: {strays} moved without need", variant.name);
+        let allowed = if variant.kind == model::Balance::RingHash { 0 } else { KEYS / 20 };
+        assert!(strays as u64 <= allowed, "{}: {strays} moved without need", variant.name);
 
         let eleven = given(0..11);
         let (new, after) = (eleven.members[10].key, homes(&eleven));
         let moved = before.iter().zip(&after).filter(|(b, a)| b != a).count();
         let strays = before.iter().zip(&after).filter(|(b, a)| **a != new && b != a).count();
-        assert!(strays as u64 <= KEYS / 20, "{}: {strays} moved without need", variant.name);
+        assert!(strays as u64 <= allowed, "{}: {strays} moved without need", variant.name);
         assert!(moved as u64 <= KEYS / 11 + KEYS / 20, "{}: {moved} moved", variant.name);
     }
 }

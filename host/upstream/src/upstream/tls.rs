@@ -1,5 +1,7 @@
 //! TLS towards upstreams.
 
+pub(super) mod renew;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},

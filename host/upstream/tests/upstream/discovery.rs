@@ -109,6 +109,40 @@ async fn the_last_good_answer_stays_whatever_happens() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_is_built_anew_begins_with_the_last_good_answer() {
+    worker(async {
+        let server = NameServer::bind().await;
+        server.says("orders.test.", RecordType::A, addresses(&[1, 2]));
+        let first = build(config(host(80), &server)).await;
+        until("the first answer", || first.endpoints().len() == 2).await;
+        server.says("orders.test.", RecordType::A, Reply::Silence);
+        server.says("orders.test.", RecordType::AAAA, Reply::Silence);
+        let mut changed = config(host(80), &server);
+        changed.balance = model::Balance::LeastRequest;
+        let again = build(changed).await;
+        assert_eq!(again.endpoints().len(), 2);
+        assert!(build(config(host(81), &server)).await.endpoints().is_empty(), "another question");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_upstreams_do_not_wait_one_after_another() {
+    worker(async {
+        let server = NameServer::bind().await;
+        server.says("orders.test.", RecordType::A, Reply::Silence);
+        server.says("orders.test.", RecordType::AAAA, Reply::Silence);
+        let begun = std::time::Instant::now();
+        for port in 1..=40 {
+            build(config(host(port), &server)).await;
+        }
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(30), "{took:?}"); // 80 s if each waited
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_start_does_not_wait_for_a_dead_name_service() {
     worker(async {
         let server = NameServer::bind().await;

@@ -328,6 +328,33 @@ fn a_key_that_does_not_fit_its_certificate_is_refused() {
 }
 
 #[tokio::test]
+async fn certificates_are_read_again_when_they_change() {
+    worker(async {
+        let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+        let raw = Raw::bind().await;
+        let mut config = config(&[raw.port()]);
+        config.endpoints[0].tls = true;
+        config.pool.idle = 0;
+        config.tls.ca = Some(ours.file());
+        let client = Worker::new(&config);
+        serve(raw, theirs.server("127.0.0.1", false, &[]));
+        let error = tls_error(&client.ask(get()).await.unwrap_err());
+        assert!(error.contains("UnknownIssuer"), "{error:?}");
+        let begun = std::time::Instant::now();
+        std::fs::copy(theirs.file(), ours.dir.path().join("ca.pem")).unwrap();
+        while client.ask(get()).await.is_err() {
+            assert!(begun.elapsed().as_secs() < 40, "the new authorities are not trusted");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        // What cannot be used is left alone.
+        std::fs::write(ours.dir.path().join("ca.pem"), "no certificate").unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(7)).await; // more than between two looks
+        assert_eq!(client.ask(get()).await.unwrap().0, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_further_connection_resumes_the_session() {
     worker(async {
         let authority = Authority::new("ours");
