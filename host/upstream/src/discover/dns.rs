@@ -6,6 +6,8 @@ mod memory;
 
 mod pace;
 
+mod route;
+
 mod services;
 
 use std::{

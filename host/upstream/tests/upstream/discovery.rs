@@ -75,8 +75,14 @@ async fn endpoints_follow_the_name_service() {
 
         let v6 = Reply::Records(vec![RData::AAAA(AAAA("::1".parse().unwrap()))], 1);
         server.says("orders.test.", RecordType::AAAA, v6);
+        // Where there is no IPv6 at all, its addresses are of no use.
+        let has_v6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
         let three = "127.0.0.1:80*1 127.0.0.2:80*1 ::1:80*1";
-        until("the other family", || shown(&upstream) == three).await;
+        let asked = upstream.news().good() + 2;
+        until("the other family", || {
+            upstream.news().good() >= asked && shown(&upstream) == if has_v6 { three } else { both }
+        })
+        .await;
 
         server.says("orders.test.", RecordType::AAAA, Reply::None);
         server.says("orders.test.", RecordType::A, addresses(&[2]));
