@@ -262,6 +262,50 @@ async fn nobody_is_asked_once_the_upstream_is_gone() {
 }
 
 #[tokio::test]
+async fn a_request_outlives_the_endpoint_it_went_to() {
+    worker(async {
+        let (old, new) = (Raw::bind().await, Raw::bind().await);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("servers.json");
+        let write = |raw: &Raw| {
+            let list = format!("{{\"servers\": [\"http://127.0.0.1:{}\"]}}", raw.port());
+            std::fs::write(&path, list).unwrap();
+        };
+        write(&old);
+        let name = model::UpstreamName::new("orders").unwrap();
+        let mut config = model::Upstream::new(name, Vec::new());
+        config.discovery = Some(model::Discovery::File(path.clone()));
+        config.timeouts.connect = Duration::from_secs(10);
+        let upstream = build(config).await;
+        let pools = Pools::new();
+        let (running, running_pools) = (upstream.clone(), pools.clone());
+        let slow = tokio::task::spawn_local(async move {
+            send(&running, &running_pools, get(), &mut Tried::new()).await.unwrap()
+        });
+        let mut peer = old.accept().await;
+        peer.request().await.unwrap();
+        let gone = upstream.endpoints()[0].clone();
+
+        write(&new);
+        until("the new endpoint", || upstream.endpoints()[0].port() == new.port()).await;
+        peer.say("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nold").await;
+        let response = slow.await.unwrap();
+        let next = async {
+            let mut peer = new.accept().await;
+            peer.request().await.unwrap();
+            peer.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        };
+        let mut tried = Tried::new();
+        let (sent, ()) = tokio::join!(send(&upstream, &pools, get(), &mut tried), next);
+        assert_eq!(sent.unwrap().status(), 200);
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap();
+        assert_eq!(body.to_bytes(), "old", "what was under way came to its end");
+        assert_eq!((gone.counters().requests(), gone.counters().in_flight()), (1, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_file_is_read_when_its_content_changes() {
     worker(async {
         let dir = tempfile::tempdir().unwrap();
