@@ -103,15 +103,15 @@ impl Attempt<'_> {
                 ended.unwrap_or_else(|_| Err(SendError::timeout(self.processed.get())))
             }
         };
-        self.judge(&answered);
         match answered {
             Ok((response, lease, upload)) => {
+                self.answered(response.status().as_u16());
                 let hold = Hold { lease, upload, in_flight: self.in_flight };
                 let stall = self.upstream.timeouts().stall;
                 Ok(response.map(|body| InBody::new(body, hold, stall)))
             }
             Err(mut error) => {
-                self.endpoint.counters().failed();
+                self.failed(&error);
                 if let Some(unsent) = error.unsent.as_deref_mut().filter(|_| anonymous) {
                     request::forget_host(unsent); // the next endpoint has another name
                 }
@@ -120,25 +120,26 @@ impl Attempt<'_> {
         }
     }
 
-    /// What the attempt says about endpoint and upstream.
-    fn judge(&self, answered: &Result<Answer, SendError>) {
-        let permit = self.in_flight.permit();
-        let ended = match answered {
-            Ok((response, ..)) => {
-                permit.answered(Some(response.status().as_u16()));
-                Some(Ended::with(response.status().as_u16()))
-            }
-            Err(error) => {
-                if error.kind == Failure::Timeout {
-                    permit.answered(None);
-                }
-                Ended::in_failure(error)
-            }
-        };
-        if let Some(ended) = ended {
-            let upstream = self.upstream;
-            upstream.safeguards().note(self.endpoint, ended, || upstream.endpoints());
+    /// A response head came: what it says about endpoint and upstream.
+    fn answered(&self, status: u16) {
+        self.in_flight.permit().answered(Some(status));
+        self.note(Ended::with(status));
+    }
+
+    /// None came.
+    fn failed(&self, error: &SendError) {
+        self.endpoint.counters().failed();
+        if error.kind == Failure::Timeout {
+            self.in_flight.permit().answered(None);
         }
+        if let Some(ended) = Ended::in_failure(error) {
+            self.note(ended);
+        }
+    }
+
+    fn note(&self, ended: Ended) {
+        let upstream = self.upstream;
+        upstream.safeguards().note(self.endpoint, ended, || upstream.endpoints());
     }
 
     /// Sends the request, a second time if a kept connection turns out to be closed.
