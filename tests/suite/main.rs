@@ -50,6 +50,16 @@ mod reload;
 
 mod drain;
 
+mod upgrade;
+
+mod nginx;
+
+mod systemd;
+
+mod rolling;
+
+mod scarce;
+
 mod compile;
 
 mod house;

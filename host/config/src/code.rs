@@ -211,7 +211,7 @@ if the filter deserves it."
 of routes: use `rewrite`."
 
 "E0602" NO_SERVER "an upstream without a server"
-"An upstream needs at least one entry in `servers`."
+"An upstream needs at least one entry in `servers`, or `discovery` to find them."
 
 "E0603" WEIGHT "weights that cannot be used"
 "A server's weight is 1 to 65535. Among the `upstreams` of a route at least one has a weight above 0, and each name stands \
@@ -219,6 +219,14 @@ once."
 
 "E0604" H2C "`h2c` does not fit the servers"
 "`h2c` means HTTP/2 without TLS. With `https` HTTP/2 is agreed on during the handshake, and the key has to go."
+
+"E0605" DISCOVERY "servers cannot be discovered like this"
+"Servers of an upstream come from one place: `servers`, or `discovery.dns` with a host `name` or the name of `srv` records, or \
+`discovery.file`."
+
+"E0606" HASH_ON "the policy and `hash-on` do not fit together"
+"`balance = \"ring-hash\"` and `\"maglev\"` send requests that are alike to the same server. `hash-on` says what of a request \
+decides: `header:NAME`, `cookie:NAME`, `query:NAME`, `client` or `path`. Other policies have no use for it."
 
 "E0621" INVALID_HEALTH "a check or a bound that cannot be used"
 "`health` has either `path`, the path of a `GET` such as `/healthz`, or `tcp = true`; `host` and `status` go with `path`. \

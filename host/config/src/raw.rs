@@ -35,7 +35,9 @@ pub(crate) use route::{
 };
 pub(crate) use server::{Admin, Server};
 pub(crate) use telemetry::{AccessLog, AccessLogFormat, LogFormat, Telemetry};
-pub(crate) use upstream::{Balance, Server as UpstreamServer, Upstream, UpstreamTls};
+pub(crate) use upstream::{
+    Affinity, Balance, Dns, Scheme, Server as UpstreamServer, Upstream, UpstreamTls,
+};
 pub(crate) use value::{At, Free, TextOr};
 
 /// An Edgewit configuration. Every key is optional.

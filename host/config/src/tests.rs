@@ -10,6 +10,8 @@ mod files;
 
 mod hostile;
 
+mod guide;
+
 use std::path::Path;
 
 use tempfile::TempDir;

@@ -7,7 +7,7 @@ mod host;
 
 mod page;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, os::fd::AsFd, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -38,11 +38,27 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Takes the address.
-    pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+    /// Takes the address, or a socket that listens there already.
+    pub(crate) fn bind(
+        asked: SocketAddr,
+        adopted: Option<std::net::TcpListener>,
+    ) -> std::io::Result<Self> {
+        let is_there = |socket: &std::net::TcpListener| {
+            let address = socket.local_addr();
+            address.is_ok_and(|a| a.ip() == asked.ip() && [0, a.port()].contains(&asked.port()))
+        };
+        let socket = match adopted.filter(is_there) {
+            Some(socket) => socket,
+            None => std::net::TcpListener::bind(asked)?,
+        };
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Self { listener: TcpListener::from_std(socket)?, address })
+    }
+
+    /// The socket, for the process that takes the place of this one.
+    pub(crate) fn socket(&self) -> std::io::Result<std::net::TcpListener> {
+        Ok(self.listener.as_fd().try_clone_to_owned()?.into())
     }
 
     /// Where it really is.

@@ -70,5 +70,6 @@ pub use summary::Summary;
 pub use time::Timestamp;
 pub use versions::{Refusal, State, Version, Versions};
 
-// What the command line needs of the engine.
+// What the command line needs of the proxy and of the engine.
+pub use edgewit_proxy::Adopted;
 pub use edgewit_wasm::{Compiler, Inspection, LoadError, PluginInfo, compile_worker};

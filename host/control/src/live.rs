@@ -10,7 +10,7 @@ use std::{
 
 use edgewit_config::{Loaded, Report};
 use edgewit_model::{Config, FilterUse, Plugin, PluginName};
-use edgewit_proxy::{ListenError, Proxy};
+use edgewit_proxy::{Adopted, ListenError, Proxy};
 use edgewit_telemetry::{Log, Metrics};
 use edgewit_wasm::Runtime;
 use tokio::sync::watch;
@@ -101,6 +101,7 @@ impl Live {
         parts: Parts,
         (read, files): (Read, Option<ConfigFiles>),
         workers: usize,
+        adopted: Vec<Adopted>,
         begun: Instant,
     ) -> Result<(Self, Summary), StartError> {
         let stock = stock::gather(&parts.runtime, &read.config, &PreparedPlugins::new(), &[]);
@@ -111,6 +112,7 @@ impl Live {
             .map_err(|e| Report::from(e.diagnostic(loaded.as_ref())))?;
         let proxy = Proxy::start(Some(workers), &parts.metrics, Arc::clone(&world.snapshot))
             .map_err(StartError::Workers)?;
+        proxy.adopt(adopted);
         proxy.apply(&world.config.listeners, Arc::clone(&world.snapshot))?;
         let mut live = Self {
             parts,

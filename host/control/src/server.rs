@@ -1,19 +1,22 @@
 //! The running whole: proxy, administration, watching. What the binary starts and tests use in their own process.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     num::NonZero,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use edgewit_config::Report;
 use edgewit_model::{Config, ListenerName};
-use edgewit_proxy::{Bound, Proxy};
+use edgewit_proxy::{Adopted, Bound, Proxy};
 use edgewit_telemetry::{Log, Metrics};
 use edgewit_wasm::{Compiler, Runtime, Settings};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
 
 use crate::{
     admin::{Admin, Pages},
@@ -21,7 +24,7 @@ use crate::{
     gauges::Gauges,
     live::{ChangeError, Changed, Live, Parts, StartError},
     source::{Overrides, Read, Source},
-    status::{DrainTimes, Status, StatusView},
+    status::{Status, StatusView, Times},
     summary::Summary,
     versions::Versions,
     watch::{self, ConfigFiles, Sight},
@@ -47,6 +50,10 @@ pub struct Options {
     pub compiler: Option<Compiler>,
     /// Instances of all filters that may be alive at the same time; `None`: 1,000.
     pub instances: Option<u32>,
+    /// Sockets that were open before: of systemd, or of the process whose place this one takes.
+    pub adopted: Vec<Adopted>,
+    /// The socket of administration, from the process whose place this one takes. Used if it has the right address.
+    pub admin: Option<TcpListener>,
 }
 
 /// Each reserves address space, not memory. More requests than that inside filters wait or get 503.
@@ -74,12 +81,12 @@ impl Server {
     }
 
     /// Loads plugins, starts workers and listens. `log`: its level follows the configuration from now on.
-    pub async fn start(self, log: Option<Log>) -> Result<Running, StartError> {
+    pub async fn start(mut self, log: Option<Log>) -> Result<Running, StartError> {
         let admin = match &self.read.config.admin {
             Some(admin) => {
                 let address = admin.listen;
                 let failed = |source| StartError::Admin { address, source };
-                Some(Admin::bind(address).await.map_err(failed)?)
+                Some(Admin::bind(address, self.options.admin.take()).map_err(failed)?)
             }
             None => None,
         };
@@ -112,7 +119,7 @@ impl Server {
             versions: Arc::new(Versions::default()),
             log,
         };
-        Live::start(parts, (read, files), workers, begun)
+        Live::start(parts, (read, files), workers, options.adopted, begun)
     }
 }
 
@@ -132,6 +139,10 @@ pub struct Running {
     metrics: Arc<Metrics>,
     admin: Option<SocketAddr>,
     summary: Summary,
+    /// Ends administration.
+    admin_task: Option<AbortHandle>,
+    /// The socket of administration, to be handed over.
+    admin_socket: Option<TcpListener>,
     /// Administration and watching; dropping it ends them.
     _tasks: JoinSet<()>,
 }
@@ -151,13 +162,55 @@ impl Running {
         tasks.spawn(follow(Arc::clone(&live), sights));
         let address = admin.as_ref().map(Admin::address);
         status.set_admin(address);
+        let (mut admin_task, mut admin_socket) = (None, None);
         if let Some(admin) = admin {
             let (status, versions) = (Arc::clone(&status), Arc::clone(&versions));
             let pages = Pages::new(Arc::clone(&metrics), status, versions, measure);
-            tasks.spawn(admin.serve(pages));
+            admin_socket = admin.socket().ok();
+            admin_task = Some(tasks.spawn(admin.serve(pages)));
         }
-        let admin = address;
-        Self { live, proxy, status, versions, metrics, admin, summary, _tasks: tasks }
+        Self {
+            live,
+            proxy,
+            status,
+            versions,
+            metrics,
+            admin: address,
+            summary,
+            admin_task,
+            admin_socket,
+            _tasks: tasks,
+        }
+    }
+
+    /// The sockets of all listeners with the names of those, for the process that takes the place of this one.
+    pub fn sockets(&self) -> std::io::Result<Vec<Adopted>> {
+        self.proxy.sockets()
+    }
+
+    /// The socket of administration, for the same.
+    pub fn admin_socket(&self) -> std::io::Result<Option<TcpListener>> {
+        self.admin_socket.as_ref().map(TcpListener::try_clone).transpose()
+    }
+
+    /// How long that process may take until it serves.
+    pub fn upgrade_timeout(&self) -> Duration {
+        self.status.times().upgrade
+    }
+
+    /// Tells whoever asks about an upgrade.
+    pub fn tell_upgrade(&self, message: &str) {
+        self.status.event("upgrade", message.to_owned());
+    }
+
+    /// Another process serves on the same sockets: accepts no more at once, and lets requests finish. Returns the number of
+    /// connections that were still open when the time was over.
+    pub async fn step_down(&self) -> usize {
+        if let Some(task) = &self.admin_task {
+            task.abort(); // the other one answers now
+        }
+        let timeout = self.status.drain().timeout;
+        self.proxy.drain(Duration::ZERO, timeout).await
     }
 
     /// Where clients connect, with the ports that were taken.
@@ -203,7 +256,7 @@ impl Running {
     /// Says that it wants no more traffic, keeps accepting for a while, then lets requests finish. Returns the number of
     /// connections that were still open when the time was over.
     pub async fn drain(&self) -> usize {
-        let DrainTimes { delay, timeout } = self.status.drain();
+        let Times { delay, timeout, .. } = self.status.drain();
         tracing::info!(?delay, ?timeout, "draining");
         self.proxy.drain(delay, timeout).await
     }

@@ -33,7 +33,7 @@ struct Now {
     generation: u64,
     counts: Counts,
     listeners: BTreeMap<ListenerName, String>,
-    drain: DrainTimes,
+    times: Times,
     admin: Option<SocketAddr>,
     last_reload: Option<Reload>,
     events: VecDeque<Event>,
@@ -41,11 +41,13 @@ struct Now {
 
 /// What the running configuration says about the end.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct DrainTimes {
+pub(crate) struct Times {
     /// How long connections are still accepted.
     pub(crate) delay: Duration,
     /// How long requests may run after that.
     pub(crate) timeout: Duration,
+    /// How long a process that takes the place of this one may take until it serves.
+    pub(crate) upgrade: Duration,
 }
 
 /// How many things the running configuration has.
@@ -115,7 +117,7 @@ pub struct Reload {
 pub struct Event {
     /// When.
     pub at: Timestamp,
-    /// `start`, `reload`, `swap`, `refused` or `drain`.
+    /// `start`, `reload`, `swap`, `refused`, `upgrade` or `drain`.
     pub kind: &'static str,
     /// In words.
     pub message: String,
@@ -169,10 +171,15 @@ impl Status {
     }
 
     /// From now on it should not.
-    pub(crate) fn drain(&self) -> DrainTimes {
+    pub(crate) fn drain(&self) -> Times {
         self.draining.store(true, Ordering::Release);
         self.event("drain", "draining: no new traffic, please".to_owned());
-        self.lock().drain
+        self.lock().times
+    }
+
+    /// What the running configuration says about the end.
+    pub(crate) fn times(&self) -> Times {
+        self.lock().times
     }
 
     /// Another generation went live.
@@ -181,10 +188,10 @@ impl Status {
         generation: u64,
         counts: Counts,
         listeners: BTreeMap<ListenerName, String>,
-        drain: DrainTimes,
+        times: Times,
     ) {
         let mut now = self.lock();
-        now.drain = drain;
+        now.times = times;
         now.generation = generation;
         now.counts = counts;
         now.listeners = listeners;

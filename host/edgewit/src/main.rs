@@ -9,6 +9,8 @@ mod cli;
 
 mod run;
 
+mod serve;
+
 mod check;
 
 mod routes;
@@ -24,6 +26,12 @@ mod config;
 mod screen;
 
 mod signals;
+
+mod handover;
+
+mod successor;
+
+mod systemd;
 
 use std::process::ExitCode;
 

@@ -15,26 +15,37 @@ use std::{
 use anyhow::Context as _;
 use edgewit_control::{Options, Running, Server, Source, StartError};
 use edgewit_telemetry::Log;
-use tokio::sync::Notify;
 
 use crate::{
     cli::{self, Global},
     config,
+    handover::Inherited,
     screen::Screen,
+    serve::{INTERRUPTED, serve, tell_ready},
     signals::{Signals, Wish},
+    successor::Origins,
+    systemd,
 };
-
-/// Ended by a second SIGINT, as a shell would say it.
-const INTERRUPTED: u8 = 130;
 
 /// Serves until a signal ends it.
 pub(crate) fn run(global: &Global, options: &cli::Run, screen: Screen) -> anyhow::Result<ExitCode> {
+    let inherited = Inherited::take()?;
     let source = config::find(global)?.unwrap_or(Source::Welcome);
+    let origins = match source {
+        Source::Text { .. } => None,
+        Source::File(_) | Source::Welcome => Some(Origins::of_this_process()),
+    };
     let greeting = greeting(&source);
     let overrides =
         edgewit_control::Overrides { listen: options.listen, ..config::overrides(global) };
     let welcome = matches!(source, Source::Welcome);
-    let settings = Options { overrides, watch_config: options.watch, ..Options::default() };
+    let settings = Options {
+        overrides,
+        watch_config: options.watch,
+        adopted: inherited.listeners,
+        admin: inherited.admin,
+        ..Options::default()
+    };
     let server = match Server::load(source, settings) {
         Ok(server) => server,
         Err(report) => {
@@ -61,7 +72,11 @@ pub(crate) fn run(global: &Global, options: &cli::Run, screen: Screen) -> anyhow
         };
         let _pid_file = options.pid_file.as_deref().map(PidFile::write).transpose()?;
         announce(&running, &greeting, welcome, screen);
-        Ok(serve(&running, &mut signals).await)
+        tell_ready(inherited.predecessor)?;
+        tokio::select! {
+            code = serve(&running, &mut signals, origins.as_ref()) => Ok(code),
+            () = systemd::watchdog() => Ok(ExitCode::FAILURE), // it never ends
+        }
     });
     // A plugin may be compiling; whoever ends the server does not want to wait for it.
     runtime.shutdown_background();
@@ -72,45 +87,10 @@ pub(crate) fn run(global: &Global, options: &cli::Run, screen: Screen) -> anyhow
 async fn gives_up(signals: &mut Signals) -> ExitCode {
     loop {
         match signals.next().await {
-            Wish::Reload => {} // everything is being read anyway
+            Wish::Reload | Wish::Upgrade => {} // everything is being read anyway
             Wish::Drain => return ExitCode::SUCCESS,
             Wish::Interrupt => return ExitCode::from(INTERRUPTED),
         }
-    }
-}
-
-async fn serve(running: &Arc<Running>, signals: &mut Signals) -> ExitCode {
-    let wanted = Arc::new(Notify::new());
-    let reloads = tokio::spawn(reload(Arc::clone(running), Arc::clone(&wanted)));
-    while signals.next().await == Wish::Reload {
-        wanted.notify_one();
-    }
-    reloads.abort();
-    let drain = running.drain();
-    tokio::pin!(drain);
-    loop {
-        tokio::select! {
-            open = &mut drain => {
-                match open {
-                    0 => tracing::info!("every connection is finished, good bye"),
-                    open => tracing::warn!(open, "the time is over, connections are cut"),
-                }
-                return ExitCode::SUCCESS;
-            }
-            wish = signals.next() => {
-                if wish == Wish::Interrupt {
-                    return ExitCode::from(INTERRUPTED);
-                }
-            }
-        }
-    }
-}
-
-/// Reloads beside the signals, so that none has to wait. Several wishes during one reload are one more.
-async fn reload(running: Arc<Running>, wanted: Arc<Notify>) {
-    loop {
-        wanted.notified().await;
-        drop(running.reload().await); // the log tells what came of it
     }
 }
 
@@ -163,6 +143,10 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0); // somebody else may have tidied up
+        let ours = format!("{}\n", std::process::id());
+        // After an upgrade the file is that of the process which serves now.
+        if fs::read_to_string(&self.0).is_ok_and(|text| text == ours) {
+            let _ = fs::remove_file(&self.0); // somebody else may have tidied up
+        }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    user2: Signal,
 }
 
 /// What somebody wants.
@@ -17,6 +18,8 @@ pub(crate) enum Wish {
     Reload,
     /// SIGTERM.
     Drain,
+    /// SIGUSR2: another process takes the place of this one.
+    Upgrade,
     /// SIGINT: drain the first time, end at once the second time.
     Interrupt,
 }
@@ -29,6 +32,7 @@ impl Signals {
             interrupt: take(SignalKind::interrupt())?,
             terminate: take(SignalKind::terminate())?,
             hangup: take(SignalKind::hangup())?,
+            user2: take(SignalKind::user_defined2())?,
         })
     }
 
@@ -38,6 +42,7 @@ impl Signals {
             _ = self.interrupt.recv() => Wish::Interrupt,
             _ = self.terminate.recv() => Wish::Drain,
             _ = self.hangup.recv() => Wish::Reload,
+            _ = self.user2.recv() => Wish::Upgrade,
         }
     }
 }
@@ -45,6 +50,6 @@ impl Signals {
 /// Waits for SIGINT or SIGTERM.
 pub(crate) async fn end() -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    while signals.next().await == Wish::Reload {}
+    while matches!(signals.next().await, Wish::Reload | Wish::Upgrade) {}
     Ok(())
 }

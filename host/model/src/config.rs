@@ -46,6 +46,8 @@ pub struct Server {
     pub drain_delay: Duration,
     /// How long requests may run after that.
     pub drain_timeout: Duration,
+    /// How long a new process may take, after SIGUSR2, until it serves; after that the old one goes on.
+    pub upgrade_timeout: Duration,
 }
 
 /// `[admin]`.

@@ -44,4 +44,7 @@ pub use route::{
     WeightedUpstream,
 };
 pub use size::{ByteSize, UnitError, parse_duration, parse_size};
-pub use upstream::{Balance, Endpoint, Pool, Upstream, UpstreamTimeouts, UpstreamTls};
+pub use upstream::{
+    Affinity, Balance, Discovery, DnsDiscovery, DnsQuestion, Endpoint, HashOn, Pool, Secret,
+    TlsIdentity, Upstream, UpstreamTimeouts, UpstreamTls,
+};

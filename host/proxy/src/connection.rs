@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     http::{self, LAST_REQUEST},
     listen::{LiveListener, Settings},
+    proxy::Connections,
     tls,
     wire::{Activity, Tcp, Timeouts, Wire},
     worker::Context,
@@ -34,6 +35,8 @@ pub(crate) struct Accepted {
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     /// Closed when the connection shall end.
     pub(crate) stop: watch::Receiver<()>,
+    /// Counts it from the moment it was accepted: a drain must not miss one whose task has not begun.
+    pub(crate) open: Connections,
 }
 
 /// What the requests of a connection share.
@@ -52,8 +55,7 @@ pub(crate) struct Connection {
 
 /// Serves a connection to its end. An error is the client's business or the network's, so nobody is told.
 pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
-    let Accepted { stream, peer, listener, permit: _permit, stop } = accepted;
-    let _open = context.shared.connections.enter();
+    let Accepted { stream, peer, listener, permit: _permit, stop, open: _open } = accepted;
     let _ = stream.set_nodelay(true);
     let settings = listener.settings.load_full();
     let peer = peer.ip().to_canonical();

@@ -11,7 +11,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{sync::watch, time::sleep};
+use tokio::sync::watch;
 
 use crate::{
     connection::Connection,
@@ -39,7 +39,7 @@ const PENDING_RESETS: usize = 20;
 const ERROR_RESETS: usize = 100;
 /// An HTTP/2 client that does not answer a ping for this long, asked this often, is gone.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
-/// A client that connected just before the end may still send its first request for this long.
+/// A client that uses its connection just before the end may still send a request for this long.
 pub(crate) const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Serves HTTP/1.0 and HTTP/1.1 until client or `stop` end it.
@@ -61,7 +61,7 @@ pub(crate) async fn serve_http1<S: Tcp>(
     let of_requests = Rc::clone(&connection);
     let service = service_fn(move |request| respond(Rc::clone(&of_requests), request, None));
     let serving = builder.serve_connection(TokioIo::new(wire), service);
-    drive(serving, http1::Connection::graceful_shutdown, &connection, stop).await
+    drive(serving, http1::Connection::graceful_shutdown, &connection, stop, true).await
 }
 
 /// Serves HTTP/2 until client or `stop` end it.
@@ -90,7 +90,7 @@ pub(crate) async fn serve_http2<S: Tcp>(
         respond(Rc::clone(&of_requests), request, Some(watch))
     });
     let serving = builder.serve_connection(TokioIo::new(wire), service);
-    drive(serving, http2::Connection::graceful_shutdown, &connection, stop).await
+    drive(serving, http2::Connection::graceful_shutdown, &connection, stop, false).await
 }
 
 async fn respond(
@@ -110,17 +110,20 @@ async fn drive<C: Future>(
     shut_down: impl FnOnce(Pin<&mut C>),
     connection: &Connection,
     mut stop: watch::Receiver<()>,
+    is_http1: bool,
 ) -> C::Output {
     let mut serving = std::pin::pin!(serving);
+    let activity = &connection.activity;
     tokio::select! {
         ended = serving.as_mut() => return ended,
-        _ = stop.changed() => connection.activity.closing.set(true),
+        _ = stop.changed() => activity.closing.set(true),
     }
-    if connection.activity.requests.get() == 0 {
-        // Its request may be on its way; the answer will say that it was the last one.
+    if is_http1 || activity.requests.get() == 0 {
+        // Its next request may be on its way, and HTTP/1 cannot say that it will not be served; the answer will say that it
+        // was the last one.
         tokio::select! {
             ended = serving.as_mut() => return ended,
-            () = sleep(LAST_REQUEST) => {}
+            () = activity.quiet_for(LAST_REQUEST) => {}
         }
     }
     shut_down(serving.as_mut());

@@ -53,7 +53,7 @@ mod random;
 
 mod hex;
 
-pub use listen::ListenError;
+pub use listen::{Adopted, ListenError};
 pub use observe::FilterObserver;
 pub use proxy::{Bound, Proxy};
 pub use route::{Ask, Candidate, Found, RouteError, RouteTable, Why};

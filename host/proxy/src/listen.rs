@@ -43,6 +43,15 @@ pub(crate) struct LiveListener {
     pub(crate) address: SocketAddr,
 }
 
+/// A socket that was open before.
+#[derive(Debug)]
+pub struct Adopted {
+    /// What it is called.
+    pub name: Option<String>,
+    /// It listens.
+    pub socket: TcpListener,
+}
+
 /// Identity of a socket, unique in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ListenerId(u64);
@@ -76,6 +85,7 @@ impl Plan {
     pub(crate) fn new(
         listeners: &BTreeMap<ListenerName, Listener>,
         sockets: &[Socket],
+        adopted: &mut Vec<Adopted>,
     ) -> Result<Self, ListenError> {
         let mut free: Vec<usize> = (0..sockets.len()).collect();
         let mut next = Vec::with_capacity(listeners.len());
@@ -86,7 +96,7 @@ impl Plan {
             let settings = Arc::new(Settings::new(config, before)?);
             let place = match kept {
                 Some(index) => Place::Kept(index),
-                None => Place::New(Socket::bind(config, &settings)?),
+                None => Place::New(Socket::open(config, &settings, adopted)?),
             };
             next.push((place, settings));
         }
@@ -138,10 +148,27 @@ impl Plan {
 }
 
 impl Socket {
-    fn bind(config: &Listener, settings: &Arc<Settings>) -> Result<Self, ListenError> {
+    fn open(
+        config: &Listener,
+        settings: &Arc<Settings>,
+        adopted: &mut Vec<Adopted>,
+    ) -> Result<Self, ListenError> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let failed = |source| ListenError::Bind { address: config.listen, source };
-        let socket = bind(config.listen).map_err(failed)?;
+        let is_for = |adopted: &Adopted| {
+            let asked = config.listen;
+            let same = |a: SocketAddr| {
+                a == asked
+                    || (asked.port() == 0
+                        && a.ip() == asked.ip()
+                        && adopted.name.as_deref() == Some(config.name.as_str()))
+            };
+            adopted.socket.local_addr().is_ok_and(same)
+        };
+        let socket = match adopted.iter().position(is_for) {
+            Some(index) => adopted.swap_remove(index).socket,
+            None => bind(config.listen).map_err(failed)?,
+        };
         let live = LiveListener {
             id: ListenerId(NEXT.fetch_add(1, Relaxed)),
             settings: ArcSwap::from(Arc::clone(settings)),
@@ -149,6 +176,11 @@ impl Socket {
             address: socket.local_addr().map_err(failed)?,
         };
         Ok(Self { socket, asked: config.listen, live: Arc::new(live) })
+    }
+
+    pub(crate) fn hand_over(&self) -> std::io::Result<Adopted> {
+        let name = Some(self.live.settings.load().config.name.to_string());
+        Ok(Adopted { name, socket: self.socket.try_clone()? })
     }
 
     fn is_at(&self, address: SocketAddr) -> bool {

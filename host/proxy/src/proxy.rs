@@ -16,7 +16,7 @@ use edgewit_telemetry::{Metrics, UpDown, families};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    listen::{ListenError, Plan, Socket},
+    listen::{Adopted, ListenError, Plan, Socket},
     retries::Retries,
     snapshot::Snapshot,
     worker::{Command, Worker},
@@ -28,6 +28,7 @@ pub struct Proxy {
     workers: Vec<Worker>,
     shared: Arc<Shared>,
     sockets: Mutex<Vec<Socket>>,
+    adopted: Mutex<Vec<Adopted>>,
 }
 
 /// What all workers see.
@@ -84,7 +85,7 @@ impl Proxy {
         let count = workers.map_or_else(default_workers, |n| n.max(1));
         let start = |index| Worker::start(index, Arc::clone(&shared));
         let workers = (0..count).map(start).collect::<io::Result<_>>()?;
-        Ok(Self { workers, shared, sockets: Mutex::default() })
+        Ok(Self { workers, shared, sockets: Mutex::default(), adopted: Mutex::default() })
     }
 
     /// Makes listeners and snapshot the ones that serve: all of it, or nothing on an error. Listeners that did not change
@@ -96,7 +97,8 @@ impl Proxy {
         snapshot: Arc<Snapshot>,
     ) -> Result<Vec<Bound>, ListenError> {
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let plan = Plan::new(listeners, &sockets)?;
+        let mut adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = Plan::new(listeners, &sockets, &mut adopted)?;
         let shares = plan.shares(self.workers.len())?;
         self.shared.snapshot.store(snapshot);
         let done = plan.commit(&mut sockets);
@@ -109,6 +111,17 @@ impl Proxy {
             }
         }
         Ok(bound(&sockets))
+    }
+
+    /// Sockets to use.
+    pub fn adopt(&self, sockets: Vec<Adopted>) {
+        *self.adopted.lock().unwrap_or_else(PoisonError::into_inner) = sockets;
+    }
+
+    /// All sockets.
+    pub fn sockets(&self) -> io::Result<Vec<Adopted>> {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.iter().map(Socket::hand_over).collect()
     }
 
     /// Makes another snapshot the one that new requests see, and leaves the listeners alone.

@@ -109,6 +109,22 @@ impl Activity {
         self.requests.set(self.requests.get() + 1);
     }
 
+    /// Returns when there has been no request for so long, beginning now.
+    pub(crate) async fn quiet_for(&self, pause: Duration) {
+        let mut since = Instant::now();
+        loop {
+            sleep_until(since + pause).await;
+            let latest = match self.in_flight.get() {
+                0 => since.max(self.idle_since.get()),
+                _ => Instant::now(),
+            };
+            if latest == since {
+                return;
+            }
+            since = latest;
+        }
+    }
+
     /// A request ended.
     pub(crate) fn end(&self) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));

@@ -75,6 +75,10 @@ async fn make(
     let _ = tcp.set_nodelay(true); // only costs time if it fails
     let socket = Socket::new(tcp);
     let (Some(config), Some(name)) = (upstream.tls(), endpoint.server_name()) else {
+        if endpoint.is_tls() {
+            let source = io::Error::other("TLS is not set up"); // never in clear text instead
+            return Err(ConnectError::Tls { host: host(), source });
+        }
         return Ok((Stream::Plain(socket), upstream.h2c()));
     };
     let connector = TlsConnector::from(Arc::clone(config));

@@ -2,11 +2,23 @@
 
 mod fixed;
 
+mod dns;
+
+mod file;
+
+mod found;
+
+mod news;
+
 use std::sync::Arc;
 
 use edgewit_model as model;
 
 use crate::upstream::{Upstream, UpstreamError};
+
+pub(crate) use found::{Found, Key};
+
+pub use news::News;
 
 /// A source of endpoints.
 pub struct Variant {
@@ -17,7 +29,7 @@ pub struct Variant {
 }
 
 /// All sources; the first that an upstream uses gives its endpoints.
-pub const TABLE: &[Variant] = &[fixed::VARIANT];
+pub const TABLE: &[Variant] = &[dns::VARIANT, file::VARIANT, fixed::VARIANT];
 
 /// Tells an upstream its endpoints, from the source it uses.
 pub(crate) fn begin(
@@ -28,31 +40,5 @@ pub(crate) fn begin(
     used.unwrap_or_else(|| Err(UpstreamError::NoEndpoint(config.name.clone())))
 }
 
-/// An endpoint as a source found it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) endpoint: model::Endpoint,
-    /// The name to call it by instead of its address: in `host`, and in the certificate.
-    pub(crate) name: Option<String>,
-}
-
-/// What makes an endpoint the same when it is found again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    pub(crate) tls: bool,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) name: Option<String>,
-}
-
-impl Found {
-    /// One that is called as it is addressed.
-    pub(crate) fn plain(endpoint: model::Endpoint) -> Self {
-        Self { endpoint, name: None }
-    }
-
-    pub(crate) fn key(&self) -> Key {
-        let model::Endpoint { tls, ref host, port, .. } = self.endpoint;
-        Key { tls, host: host.clone(), port, name: self.name.clone() }
-    }
-}
+/// Endpoints of one upstream at most. A choice looks at all of them, and each has its own series.
+const MOST_ENDPOINTS: usize = 1_000;

@@ -47,12 +47,14 @@ mod safeguards;
 
 mod budget;
 
-pub use balance::{Candidates, Policy, TABLE as BALANCE_POLICIES, Variant as BalancePolicy};
+pub use balance::{
+    Ask, Candidates, Member, Policy, TABLE as BALANCE_POLICIES, Variant as BalancePolicy,
+};
 pub use body::{BodyError, Cause, InBody, OutBody};
 pub use budget::Budget;
 pub use circuit::{Circuit, RetryPermit};
 pub use connect::ConnectError;
-pub use discover::{TABLE as DISCOVERY_SOURCES, Variant as DiscoverySource};
+pub use discover::{News, TABLE as DISCOVERY_SOURCES, Variant as DiscoverySource};
 pub use health::{TABLE as HEALTH_CHECKS, Variant as HealthCheck};
 pub use pool::Pools;
 pub use retry::{Attempt, Decision, Outcome, Proposal, decide, is_idempotent};
@@ -61,3 +63,9 @@ pub use send::{Failure, Processed, ProtocolError, SendError, Tried, send};
 pub use upstream::{
     Counters, Endpoint, EndpointId, EndpointSet, TlsError, Upstream, UpstreamError,
 };
+
+/// The number that stands for a part of a request that decides where it goes ([`Upstream::hash_on`]). The same in every
+/// process and version.
+pub fn hash_of(value: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(value)
+}

@@ -139,8 +139,7 @@ impl Pools {
             let lease = http1::open(stream, endpoint.clone(), self.keep(upstream)).await?;
             return Ok(Lease::Http1(lease));
         }
-        let idle = upstream.pool().idle_timeout;
-        let opened = http2::open(stream, endpoint.clone(), self.downgrade(), idle);
+        let opened = http2::open(stream, endpoint.clone(), self.keep(upstream));
         let opened = timeout_at(deadline, opened).await;
         let shared = opened.map_err(|_| ConnectError::Timeout(upstream.connect_timeout()))??;
         let lease = http2::Shared::fresh_lease(&shared);
@@ -159,8 +158,8 @@ impl Pools {
     }
 
     fn keep(&self, upstream: &Upstream) -> http1::Keep {
-        let model::Pool { idle, idle_timeout } = *upstream.pool();
-        http1::Keep { pools: self.downgrade(), most: idle, idle_timeout }
+        let model::Pool { idle, idle_timeout, max_age } = *upstream.pool();
+        http1::Keep { pools: self.downgrade(), most: idle, idle_timeout, max_age }
     }
 
     fn downgrade(&self) -> Weak<Shelves> {

@@ -15,7 +15,7 @@ use crate::{
     circuit::Circuit,
     outlier::{Detector, Ejection, Ended},
     standing::Standing,
-    upstream::{Endpoint, EndpointSet},
+    upstream::{Endpoint, EndpointSet, Millis},
 };
 
 /// What keeps an upstream from harm, and requests from endpoints that are in trouble: the standing of the endpoints, the
@@ -84,6 +84,7 @@ impl Safeguards {
         let is_available = |endpoint: &&Arc<Endpoint>| {
             let standing = endpoint.standing();
             if standing.comes_back(now) {
+                endpoint.begin_warm_up(Millis::now());
                 tracing::info!(upstream = %self.upstream, server = server(endpoint), "server is no longer ejected");
             }
             standing.is_available(now)
@@ -116,6 +117,7 @@ impl Safeguards {
         let (upstream, server) = (&self.upstream, server(endpoint));
         endpoint.standing().set_healthy(healthy);
         if healthy {
+            endpoint.begin_warm_up(Millis::now());
             tracing::info!(%upstream, server, "server is healthy");
         } else {
             self.changes.fetch_add(1, Ordering::AcqRel);

@@ -96,6 +96,7 @@ impl Attempt<'_> {
         deadline: Option<Instant>,
     ) -> Result<Response<InBody>, SendError> {
         let anonymous = !request::has_host(&request);
+        let began = self.upstream.wants_latency().then(Instant::now);
         let answered = match deadline {
             None => self.exchange(request).await,
             Some(deadline) => {
@@ -103,6 +104,9 @@ impl Attempt<'_> {
                 ended.unwrap_or_else(|_| Err(SendError::timeout(self.processed.get())))
             }
         };
+        if let Some(began) = began {
+            self.endpoint.answered(began.elapsed(), answered.is_err());
+        }
         match answered {
             Ok((response, lease, upload)) => {
                 self.answered(response.status().as_u16());

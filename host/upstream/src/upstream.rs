@@ -4,11 +4,19 @@ mod endpoint;
 
 mod set;
 
+mod view;
+
+mod latency;
+
+mod affinity;
+
 mod tls;
 
 use std::{
     any::Any,
+    collections::hash_map::RandomState,
     fmt,
+    hash::{BuildHasher, Hasher},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -22,10 +30,10 @@ use rustls::ClientConfig;
 
 use crate::{
     background::Background,
-    balance::Candidates,
+    balance::{self, Ask, Candidates, mix},
     budget::Budget,
     circuit::Circuit,
-    discover::{self, Found},
+    discover::{self, Found, News},
     health,
     safeguards::{Safeguards, ServerHealth, Sight},
     send::Tried,
@@ -37,6 +45,10 @@ pub(crate) use endpoint::InFlight;
 pub use set::EndpointSet;
 pub use tls::TlsError;
 
+pub(crate) use latency::Millis;
+use set::Recipe;
+use view::View;
+
 /// A service behind the edge, shared by all workers.
 ///
 /// Built once from its checked configuration; replaced, never changed, when that changes. Endpoints get new ids, so no
@@ -44,16 +56,22 @@ pub use tls::TlsError;
 /// change while it lives: one that stays keeps its identity, one that goes is not chosen any more.
 pub struct Upstream {
     name: model::UpstreamName,
-    balance: model::Balance,
+    recipe: Recipe,
     set: ArcSwap<EndpointSet>,
+    /// Makes two upstreams, or two processes, draw differently.
+    seed: u64,
+    wants_latency: bool,
+    slow_start: Option<Duration>,
+    hash_on: Option<model::HashOn>,
+    affinity: Option<model::Affinity>,
     /// Requests so far, which is what policies take turns by.
     turn: AtomicU64,
     budget: Budget,
     pool: model::Pool,
     timeouts: model::UpstreamTimeouts,
-    tls_config: model::UpstreamTls,
     tls: Option<Arc<ClientConfig>>,
     h2c: bool,
+    news: News,
     background: Background,
     safeguards: Safeguards,
     attached: OnceLock<Arc<dyn Any + Send + Sync>>,
@@ -65,6 +83,9 @@ pub enum UpstreamError {
     /// Its list of endpoints is empty.
     #[error("upstream {0:?} has no endpoint")]
     NoEndpoint(model::UpstreamName),
+    /// An endpoint was found with `https`, but the system has no authorities and the configuration names none.
+    #[error("upstream {0:?} has no certificate authorities to trust; name a file with `tls.ca`")]
+    NoTls(model::UpstreamName),
     /// A host is neither an address nor a name that can stand in a URL.
     #[error("`{host}` is no host")]
     Host {
@@ -87,21 +108,24 @@ impl Upstream {
     /// if an endpoint speaks TLS; blocks while it does.
     pub fn new(config: &model::Upstream) -> Result<Arc<Self>, UpstreamError> {
         let tls_error = |source| UpstreamError::Tls { name: config.name.clone(), source };
-        let tls = match config.endpoints.iter().any(|e| e.tls) {
-            true => Some(tls::client_config(&config.tls).map_err(tls_error)?),
-            false => None,
-        };
+        let tls = tls::needed(config).map_err(tls_error)?;
+        let recipe = Recipe::new(config);
         let upstream = Arc::new(Self {
             name: config.name.clone(),
-            balance: config.balance,
-            set: ArcSwap::from_pointee(EndpointSet::new(config.balance, Vec::new())),
+            set: ArcSwap::from_pointee(EndpointSet::new(&recipe, Vec::new())),
+            recipe,
+            seed: RandomState::new().build_hasher().finish(),
+            wants_latency: balance::variant(config.balance).wants_latency,
+            slow_start: config.slow_start,
+            hash_on: config.hash_on.clone().filter(|_| config.balance.is_hash()),
+            affinity: config.affinity.clone(),
             turn: AtomicU64::new(0),
             budget: Budget::new(),
             pool: config.pool.clone(),
             timeouts: config.timeouts.clone(),
-            tls_config: config.tls.clone(),
             tls,
             h2c: config.h2c,
+            news: News::default(),
             background: Background::default(),
             safeguards: Safeguards::new(config),
             attached: OnceLock::new(),
@@ -113,7 +137,10 @@ impl Upstream {
 
     /// These are its endpoints from now on. `true`: something changed. If one of them cannot be used, nothing changes.
     pub(crate) fn found(&self, found: &[Found]) -> Result<bool, UpstreamError> {
-        let next = self.set.load().after(found, self.balance, &self.tls_config)?;
+        if self.tls.is_none() && found.iter().any(|found| found.endpoint.tls) {
+            return Err(UpstreamError::NoTls(self.name.clone()));
+        }
+        let next = self.set.load().after(found, &self.recipe)?;
         let changed = next.map(|next| self.set.store(Arc::new(next)));
         Ok(changed.is_some())
     }
@@ -153,6 +180,11 @@ impl Upstream {
 
     pub(crate) fn h2c(&self) -> bool {
         self.h2c
+    }
+
+    /// What became of the looks for its endpoints, if they are discovered.
+    pub fn news(&self) -> &News {
+        &self.news
     }
 
     pub(crate) fn background(&self) -> &Background {
@@ -205,46 +237,53 @@ impl Upstream {
             return Some(Arc::clone(only));
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let view = View { endpoints: &set, tried: Some(tried), available };
-        let mut index = set.policy.choose(&view, turn)?;
-        if available.is_some() && view.excluded(index) {
-            index = set.policy.choose(&View { tried: None, ..view }, turn)?;
+        let random = mix(self.seed ^ turn);
+        let timed = self.wants_latency || self.slow_start.is_some();
+        let now = if timed { Millis::now() } else { Millis::default() };
+        let view = View { set: &set, tried, now, slow_start: self.slow_start, random, available };
+        let preferred = tried.prefer.and_then(|tag| set.tagged(tag));
+        let cold = View { slow_start: None, ..view };
+        if let Some(index) = preferred.filter(|index| !cold.excluded(*index)) {
+            return set.get(index).cloned();
         }
-        set.get(index).cloned()
+        let ask = Ask { turn, random, hash: tried.hash };
+        let mut chosen = set.policy.choose(&view, &ask);
+        if self.slow_start.is_some() && chosen.is_some_and(|index| view.excluded(index)) {
+            chosen = set.policy.choose(&cold, &ask); // better one that is new than one that was tried
+        }
+        if available.is_some() && chosen.is_some_and(|index| cold.excluded(index)) {
+            let again = View { tried: &Tried::new(), ..cold };
+            chosen = set.policy.choose(&again, &ask); // and better one that was tried than one that is not available
+        }
+        chosen.and_then(|index| set.get(index)).cloned()
+    }
+
+    /// What of a request should decide where it goes: the caller puts its [`hash_of`](crate::hash_of) into
+    /// [`Tried::hash`].
+    pub fn hash_on(&self) -> Option<&model::HashOn> {
+        self.hash_on.as_ref()
+    }
+
+    /// Whether clients stay with the endpoint that answered first, and how they say which one that was: the caller puts
+    /// its tag into [`Tried::prefer`].
+    pub fn affinity(&self) -> Option<&model::Affinity> {
+        self.affinity.as_ref()
+    }
+
+    /// The word by which a client finds this endpoint again; `None` without affinity, or if the endpoint is gone.
+    pub fn affinity_tag(&self, endpoint: EndpointId) -> Option<u64> {
+        self.affinity.as_ref()?;
+        self.set.load().tag(endpoint)
+    }
+
+    /// Whether attempts should be measured for the balancer.
+    pub(crate) fn wants_latency(&self) -> bool {
+        self.wants_latency
     }
 }
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// What a policy sees of the endpoints.
-struct View<'a> {
-    endpoints: &'a [Arc<Endpoint>],
-    /// To avoid what was tried.
-    tried: Option<&'a Tried>,
-    /// To avoid what is not available at this instant.
-    available: Option<u64>,
-}
-
-impl Candidates for View<'_> {
-    fn count(&self) -> usize {
-        self.endpoints.len()
-    }
-
-    fn weight(&self, index: usize) -> u32 {
-        self.endpoints.get(index).map_or(0, |e| e.weight())
-    }
-
-    fn load(&self, index: usize) -> u64 {
-        self.endpoints.get(index).map_or(0, |e| e.counters().in_flight())
-    }
-
-    fn excluded(&self, index: usize) -> bool {
-        let Some(endpoint) = self.endpoints.get(index) else { return true };
-        self.tried.is_some_and(|tried| tried.avoids(endpoint.id()))
-            || self.available.is_some_and(|now| !endpoint.standing().is_available(now))
     }
 }

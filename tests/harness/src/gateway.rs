@@ -5,7 +5,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::Path,
-    process::{Command, ExitStatus, Stdio},
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -13,9 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     Ask, Certs, Connection, Lines, Metrics, Protocol, Raw, Reply, Setup, artifact, block_on, get,
-    program::{self, Guard},
-    until,
-    wait::within,
+    program::Guard, until, wait::within,
 };
 
 /// How long a start may take: it compiles what is not in the cache, one after the other.
@@ -24,6 +22,8 @@ const START: Duration = Duration::from_secs(180);
 /// The program in a process of its own, on free ports. Dropping it kills the process.
 pub struct Gateway {
     child: Guard,
+    /// The process that took its place.
+    successor: Option<Successor>,
     setup: Setup,
     /// The host's log.
     pub log: Lines,
@@ -34,9 +34,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn start(setup: Setup, arguments: &[String]) -> Self {
-        let mut command = Command::new(program::path());
-        command.args(["run", "--output", "json"]).args(arguments).current_dir(setup.path());
+    pub(crate) fn start(setup: Setup) -> Self {
+        let mut command = setup.command();
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = Guard(child.expect("the program can be started"));
@@ -53,7 +52,7 @@ impl Gateway {
         let listeners = ready["listeners"].as_object().expect("they are an object").iter();
         let listeners = listeners.map(|(name, url)| (name.clone(), address(url))).collect();
         let admin = address(&ready["admin"]);
-        Self { child, setup, log, access, listeners, admin }
+        Self { child, successor: None, setup, log, access, listeners, admin }
     }
 
     /// The folder it runs in.
@@ -151,8 +150,30 @@ impl Gateway {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child.0);
-        kill_process(pid, signal).expect("the process is ours");
+        kill_process(self.pid(), signal).expect("the process is ours");
+    }
+
+    /// The process that serves.
+    pub fn pid(&self) -> Pid {
+        self.successor.as_ref().map_or_else(|| Pid::from_child(&self.child.0), |s| s.0)
+    }
+
+    /// Has another process take the place of this one, and waits until it has and the old one is gone. The setup must have
+    /// a file for the process id, named `pid`.
+    pub fn upgrade(&mut self) {
+        let before = self.pid();
+        self.signal(Signal::USR2);
+        let file = self.setup.path().join("pid");
+        let now = until("another process to serve", || {
+            let pid =
+                fs::read_to_string(&file).ok()?.trim().parse().ok().and_then(Pid::from_raw)?;
+            (pid != before).then_some(pid)
+        });
+        until("the old process to be gone", || {
+            let _ = self.child.0.try_wait(); // it stays a process until somebody has asked
+            (!Path::new("/proc").join(before.as_raw_nonzero().to_string()).exists()).then_some(())
+        });
+        self.successor = Some(Successor(now)); // ends the one before, so only now
     }
 
     /// Reloads, and waits for the generation that comes of it.
@@ -190,7 +211,16 @@ impl Gateway {
     }
 
     fn proc(&self) -> std::path::PathBuf {
-        Path::new("/proc").join(self.child.0.id().to_string())
+        Path::new("/proc").join(self.pid().as_raw_nonzero().to_string())
+    }
+}
+
+/// Ends a process that is not our child.
+struct Successor(Pid);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::KILL); // it may have ended
     }
 }
 

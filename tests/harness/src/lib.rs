@@ -32,6 +32,8 @@ pub mod origin;
 
 pub mod script;
 
+pub mod nginx;
+
 pub mod certs;
 
 pub mod metrics;
@@ -49,6 +51,7 @@ pub use gateway::Gateway;
 pub use lines::Lines;
 pub use load::{Load, Loaded};
 pub use metrics::Metrics;
+pub use nginx::Nginx;
 pub use origin::{Origin, Seen};
 pub use program::Outcome;
 pub use raw::Raw;

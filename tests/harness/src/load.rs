@@ -91,6 +91,12 @@ impl Loaded {
     }
 }
 
+/// Whether a connection was closing, so that a request was not even begun.
+fn is_unsent(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let error = error.downcast_ref::<hyper::Error>();
+    error.is_some_and(|error| error.is_canceled() || error.is_closed())
+}
+
 impl Shared {
     async fn run(&self, address: SocketAddr, protocol: Protocol, ask: &Ask, judge: &Judge) {
         let mut connection = None;
@@ -114,7 +120,9 @@ impl Shared {
                     let closes = reply.header("connection").eq_ignore_ascii_case("close");
                     connection = (!closes).then_some(open);
                 }
-                Err(error) => self.fail(format!("send: {error}")),
+                // It said that it takes no more, and nothing was sent: the next one is asked.
+                Err(error) if is_unsent(&*error) => continue,
+                Err(error) => self.fail(format!("send: {error:?}")),
             }
             self.requests.fetch_add(1, Ordering::Relaxed);
         }

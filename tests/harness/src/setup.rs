@@ -23,6 +23,8 @@ pub struct Setup {
     limits: String,
     state: PathBuf,
     arguments: Vec<String>,
+    program: PathBuf,
+    variables: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -38,6 +40,8 @@ impl Setup {
             limits: NO_HURRY.to_owned(),
             state: shared_state(),
             arguments: Vec::new(),
+            program: PathBuf::new(),
+            variables: Vec::new(),
         }
     }
 
@@ -103,6 +107,30 @@ impl Setup {
         self
     }
 
+    /// Another program than the one under test: a link to it, say, or a wrapper. Relative to the folder.
+    #[must_use]
+    pub fn program(mut self, path: &str) -> Self {
+        self.program = self.path().join(path);
+        self
+    }
+
+    /// A variable of the environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// `edgewit run` with the arguments and the environment of this setup.
+    pub(crate) fn command(&self) -> Command {
+        let own = !self.program.as_os_str().is_empty();
+        let program = if own { self.program.clone() } else { program::path() };
+        let mut command = Command::new(program);
+        command.args(["run", "--output", "json"]).args(&self.arguments);
+        command.envs(self.variables.iter().cloned()).current_dir(self.path());
+        command
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -147,8 +175,7 @@ impl Setup {
     /// Starts the gateway and waits until it serves.
     pub fn start(self) -> Gateway {
         self.write();
-        let arguments = self.arguments.clone();
-        Gateway::start(self, &arguments)
+        Gateway::start(self)
     }
 }
 

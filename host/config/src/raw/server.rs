@@ -19,6 +19,8 @@ pub(crate) struct Server {
     pub(crate) drain_timeout: Option<At<Amount<Time>>>,
     /// How long connections are still accepted after SIGTERM, while `/readyz` says no. Default: `5s`.
     pub(crate) drain_delay: Option<At<Amount<Time>>>,
+    /// How long the new process of an upgrade (SIGUSR2) may take until it serves. Default: `60s`.
+    pub(crate) upgrade_timeout: Option<At<Amount<Time>>>,
 }
 
 /// The administration endpoint.

@@ -15,6 +15,8 @@ use crate::{Diagnostic, code, raw, tree::Document};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time in which load balancers notice that `/readyz` says no.
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
+/// Time in which a new process compiles every plugin anew, if it has to.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(60);
 /// More threads than any machine has cores.
 const MOST_WORKERS: u64 = 1_024;
 
@@ -35,6 +37,7 @@ pub(super) fn server(raw: raw::Server, cx: &mut Cx<'_, '_>) -> Server {
         state_dir: state_dir.unwrap_or_else(|| cx.base.join(STATE_DIR)),
         drain_timeout: cx.pause(&raw.drain_timeout, DRAIN_TIMEOUT),
         drain_delay: cx.pause(&raw.drain_delay, DRAIN_DELAY),
+        upgrade_timeout: cx.time(&raw.upgrade_timeout, UPGRADE_TIMEOUT),
     }
 }
 

@@ -1,16 +1,22 @@
 //! `[upstreams.<name>]`.
 
+mod discovery;
+
+mod stay;
+
+use std::time::Duration;
+
 use edgewit_model::{
-    Balance, Endpoint, Pool, Upstream, UpstreamName, UpstreamTimeouts, UpstreamTls,
+    Balance, Discovery, Endpoint, Pool, TlsIdentity, Upstream, UpstreamName, UpstreamTimeouts,
+    UpstreamTls,
 };
-use http::Uri;
 
 use super::{Cx, health};
 use crate::{
     Diagnostic, code,
     pem::{Kind, Pem},
     places::Places,
-    raw::{self, At, TextOr},
+    raw::{self, Amount, At, TextOr, Time},
 };
 
 /// Servers of one upstream; choosing one looks at all of them.
@@ -25,18 +31,24 @@ pub(super) fn upstream(
     cx: &mut Cx<'_, '_>,
 ) -> Option<Upstream> {
     places.upstreams.insert(name.clone(), cx.item.place());
-    let endpoints = servers(raw.servers.as_ref(), &name, cx);
-    let h2c = h2c(raw.h2c.as_ref(), &endpoints, cx);
+    let discovery = discovery::discovery(&raw, cx);
+    let endpoints = match raw.discovery.is_some() {
+        true => Vec::new(),
+        false => servers(raw.servers.as_ref(), &name, cx),
+    };
+    let is_tls = endpoints.iter().any(|e| e.tls)
+        || matches!(&discovery, Some(Discovery::Dns(dns)) if dns.tls);
+    let h2c = h2c(raw.h2c.as_ref(), is_tls, cx);
+    let balance = raw.balance.as_ref().map_or(Balance::default(), |at| balance(at.value));
     let pool = Pool::default();
     let timeouts = UpstreamTimeouts::default();
     Some(Upstream {
         endpoints,
-        balance: match raw.balance {
-            Some(raw::Balance::RoundRobin) | None => Balance::RoundRobin,
-        },
+        balance,
         pool: Pool {
             idle: cx.count(&raw.pool.idle, 0..=100_000, pool.idle),
             idle_timeout: cx.time(&raw.pool.idle_timeout, pool.idle_timeout),
+            max_age: some_time(&raw.pool.max_age, cx),
         },
         timeouts: UpstreamTimeouts {
             connect: cx.time(&raw.timeouts.connect, timeouts.connect),
@@ -44,6 +56,10 @@ pub(super) fn upstream(
         },
         tls: tls(&raw.tls, pems, cx),
         h2c,
+        discovery,
+        hash_on: stay::hash_on(&raw, balance, cx),
+        affinity: stay::affinity(raw.affinity.as_ref(), cx),
+        slow_start: some_time(&raw.slow_start, cx),
         health: health::health(raw.health.as_ref(), cx),
         outlier: health::outlier(raw.outlier.as_ref(), cx),
         panic_percent: health::panic(&raw.panic, cx),
@@ -51,6 +67,22 @@ pub(super) fn upstream(
         concurrency: health::concurrency(raw.concurrency.as_ref(), cx),
         name,
     })
+}
+
+fn balance(raw: raw::Balance) -> Balance {
+    match raw {
+        raw::Balance::RoundRobin => Balance::RoundRobin,
+        raw::Balance::Random => Balance::Random,
+        raw::Balance::LeastRequest => Balance::LeastRequest,
+        raw::Balance::PeakEwma => Balance::PeakEwma,
+        raw::Balance::RingHash => Balance::RingHash,
+        raw::Balance::Maglev => Balance::Maglev,
+    }
+}
+
+/// A duration that has no default.
+fn some_time(raw: &Option<At<Amount<Time>>>, cx: &mut Cx<'_, '_>) -> Option<Duration> {
+    raw.is_some().then(|| cx.time(raw, Duration::from_secs(1)))
 }
 
 fn servers(
@@ -61,7 +93,7 @@ fn servers(
     if cx.lacks("servers") {
         let message = format!("upstream `{name}` has no servers");
         let place = cx.item.place();
-        let help = "servers = [\"http://10.0.0.11:8080\"]";
+        let help = "servers = [\"http://10.0.0.11:8080\"], or discovery.dns, or discovery.file";
         cx.report.push(Diagnostic::new(code::NO_SERVER, message).at(place, "").help(help));
     }
     let Some(list) = raw else { return Vec::new() };
@@ -72,7 +104,7 @@ fn servers(
             TextOr::Table(server) => (&server.url.value, &server.url.span, server.weight.as_ref()),
         };
         let weight = checked_weight(weight, cx);
-        match endpoint(url, weight) {
+        match Endpoint::from_url(url, weight) {
             Ok(endpoint) => out.push(endpoint),
             Err(label) => {
                 cx.hint(code::INVALID_SERVER, span, format!("`{url}` is no server"), label);
@@ -92,44 +124,9 @@ fn checked_weight(raw: Option<&At<u64>>, cx: &mut Cx<'_, '_>) -> u32 {
     })
 }
 
-fn endpoint(url: &str, weight: u32) -> Result<Endpoint, &'static str> {
-    let uri: Uri = url.parse().map_err(|_| EXPECTED)?;
-    let tls = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => return Err(EXPECTED),
-    };
-    let authority = uri.authority().ok_or(EXPECTED)?;
-    if authority.as_str().contains('@') {
-        return Err("names and passwords have no place here");
-    }
-    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        return Err("only scheme, host and port; paths are the business of routes");
-    }
-    let port = match authority.as_str().rsplit_once(':') {
-        Some((_, port)) if !port.ends_with(']') => {
-            port.parse().ok().filter(|port| *port != 0).ok_or("a port is 1 to 65535")?
-        }
-        _ => {
-            if tls {
-                443
-            } else {
-                80
-            }
-        }
-    };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() {
-        return Err(EXPECTED);
-    }
-    Ok(Endpoint { tls, host: host.to_ascii_lowercase(), port, weight })
-}
-
-const EXPECTED: &str = "expected a URL such as `http://10.0.0.11:8080`";
-
-fn h2c(raw: Option<&At<bool>>, endpoints: &[Endpoint], cx: &mut Cx<'_, '_>) -> bool {
+fn h2c(raw: Option<&At<bool>>, is_tls: bool, cx: &mut Cx<'_, '_>) -> bool {
     let Some(at) = raw else { return false };
-    if at.value && endpoints.iter().any(|endpoint| endpoint.tls) {
+    if at.value && is_tls {
         let message = "`h2c` is HTTP/2 without TLS, but a server has `https`";
         cx.error(code::H2C, &at.span, message);
     }
@@ -148,35 +145,30 @@ fn tls(raw: &raw::UpstreamTls, pems: &mut Vec<Pem>, cx: &mut Cx<'_, '_>) -> Upst
         let message = format!("`{}` is no host name or address", name.value);
         cx.error(code::INVALID_VALUE, &name.span, message);
     }
-    UpstreamTls { server_name: raw.server_name.as_ref().map(|name| name.value.clone()), ca }
+    let server_name = raw.server_name.as_ref().map(|name| name.value.clone());
+    UpstreamTls { server_name, ca, identity: identity(raw, pems, cx) }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_is_scheme_host_and_port() {
-        let cases = [
-            ("http://10.0.0.1:8080", Some((false, "10.0.0.1", 8080))),
-            ("https://API.internal/", Some((true, "api.internal", 443))),
-            ("http://[::1]", Some((false, "::1", 80))),
-            ("http://[::1]:81", Some((false, "::1", 81))),
-            ("10.0.0.1:8080", None),
-            ("ftp://a", None),
-            ("http://", None),
-            ("http://a:0", None),
-            ("http://a:99999", None),
-            ("http://a:", None),
-            ("http://u:p@a", None),
-            ("http://a/b", None),
-            ("http://a?b", None),
-            ("", None),
-        ];
-        for (url, expected) in cases {
-            let found = endpoint(url, 1).ok();
-            let found = found.as_ref().map(|e| (e.tls, e.host.as_str(), e.port));
-            assert_eq!(found, expected, "{url}");
+fn identity(
+    raw: &raw::UpstreamTls,
+    pems: &mut Vec<Pem>,
+    cx: &mut Cx<'_, '_>,
+) -> Option<TlsIdentity> {
+    let (cert, key) = match (&raw.cert, &raw.key) {
+        (Some(cert), Some(key)) => (cert, key),
+        (None, None) => return None,
+        (Some(cert), None) => {
+            cx.error(code::MISSING_KEY, &cert.span, "`tls.cert` needs `tls.key`");
+            return None;
         }
-    }
+        (None, Some(key)) => {
+            cx.error(code::MISSING_KEY, &key.span, "`tls.key` needs `tls.cert`");
+            return None;
+        }
+    };
+    let identity = TlsIdentity { cert: cx.path(cert), key: cx.path(key) };
+    let pem = |kind, path: &std::path::Path, place| Pem { kind, path: path.to_owned(), place };
+    pems.push(pem(Kind::Certificates, &identity.cert, cx.at(&cert.span)));
+    pems.push(pem(Kind::PrivateKey, &identity.key, cx.at(&key.span)));
+    Some(identity)
 }

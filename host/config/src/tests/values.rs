@@ -145,9 +145,58 @@ fn upstreams_are_checked() {
             "E0604 1: `h2c` is HTTP/2 without TLS, but a server has `https`",
         ),
         (
-            "servers = ['http://a'], balance = 'random'",
-            "E0105 1: unknown value `random`; use `round-robin`",
+            "servers = ['http://a'], balance = 'fastest'",
+            "E0105 1: unknown value `fastest`; use `round-robin`, `random`, `least-request`, `peak-ewma`, `ring-hash` or `maglev`",
         ),
+        ("servers = ['http://a'], balance = 'maglev'", "E0606 1: this policy needs `hash-on`"),
+        (
+            "servers = ['http://a'], hash-on = 'path'",
+            "E0606 1: `hash-on` needs `balance = \"ring-hash\"` or `\"maglev\"`",
+        ),
+        (
+            "servers = ['http://a'], balance = 'ring-hash', hash-on = 'header:a b'",
+            "E0606 1: `header:a b` is no part of a request",
+        ),
+        ("servers = ['http://a'], balance = 'ring-hash', hash-on = 'cookie:sid'", ""),
+        (
+            "servers = ['http://a'], slow-start = '0s'",
+            "E0105 1: a duration here is `1ms` to `8760h`",
+        ),
+        (
+            "servers = ['http://a'], affinity.cookie = 'a=b'",
+            "E0105 1: `a=b` cannot be the name of a cookie",
+        ),
+        (
+            "servers = ['http://a'], affinity.secret = 'short'",
+            "E0105 1: a secret has at least 16 bytes",
+        ),
+        (
+            "servers = ['http://a'], discovery.file = 'a.json'",
+            "E0605 1: `servers` and `discovery` exclude each other",
+        ),
+        ("discovery = {}", "E0605 1: `discovery` has no source"),
+        (
+            "discovery = { dns.name = 'a', file = 'a.json' }",
+            "E0605 1: `discovery` has one source, `dns` or `file`",
+        ),
+        ("discovery.dns = { port = 80 }", "E0605 1: `dns` asks for one thing, `name` or `srv`"),
+        (
+            "discovery.dns = { srv = 'a', port = 80 }",
+            "E0605 1: SRV records say the port themselves",
+        ),
+        ("discovery.dns.name = '10.0.0.1'", "E0605 1: `10.0.0.1` is an address, not a name"),
+        ("discovery.dns.name = 'a..b'", "E0605 1: `a..b` is no host name"),
+        ("discovery.dns = { name = 'a', port = 0 }", "E0105 1: a number here is 1 to 65535, not 0"),
+        (
+            "discovery.dns = { name = 'a', resolver = ['a:53'] }",
+            "E0105 1: `a:53` is no address with a port",
+        ),
+        (
+            "discovery.dns = { name = 'a', scheme = 'https' }, h2c = true",
+            "E0604 1: `h2c` is HTTP/2 without TLS, but a server has `https`",
+        ),
+        ("servers = ['https://a'], tls.cert = 'a.pem'", "E0106 1: `tls.cert` needs `tls.key`"),
+        ("servers = ['https://a'], tls.key = 'a.pem'", "E0106 1: `tls.key` needs `tls.cert`"),
         (
             "servers = ['https://a'], tls.server-name = 'a b'",
             "E0105 1: `a b` is no host name or address",

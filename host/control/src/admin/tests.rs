@@ -26,7 +26,7 @@ async fn the_endpoint_tells_how_things_are() {
     let metrics = edgewit_telemetry::Metrics::new(1);
     let pages =
         Pages::new(metrics, Arc::clone(&status), Arc::new(Versions::default()), Box::new(|| ()));
-    let admin = Admin::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let admin = Admin::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
     let address = admin.address();
     tokio::spawn(admin.serve(pages));
 

@@ -15,7 +15,7 @@ use super::{ChangeError, Changed, Live, Parts};
 use crate::{
     admin::Measure,
     prepare::Prepared,
-    status::{DrainTimes, Reload},
+    status::{Reload, Times},
     stock::Refused,
     summary::millis,
     time::Timestamp,
@@ -30,8 +30,12 @@ impl Live {
             bound.iter().map(|b| (b.listener.clone(), url(b))).collect();
         let generation = self.world.snapshot.generation();
         let server = &self.world.config.server;
-        let drain = DrainTimes { delay: server.drain_delay, timeout: server.drain_timeout };
-        self.parts.status.live(generation, self.counts(), listeners, drain);
+        let times = Times {
+            delay: server.drain_delay,
+            timeout: server.drain_timeout,
+            upgrade: server.upgrade_timeout,
+        };
+        self.parts.status.live(generation, self.counts(), listeners, times);
         self.parts.gauges.live(generation, &self.plugins);
     }
 

@@ -33,6 +33,7 @@ pub(crate) async fn accept_all(
             listener: Arc::clone(&listener),
             permit,
             stop: connections.clone(),
+            open: context.shared.connections.enter(),
         };
         tokio::task::spawn_local(connection::serve(accepted, Rc::clone(&context)));
     };

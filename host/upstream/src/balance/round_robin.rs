@@ -2,13 +2,14 @@
 
 use edgewit_model::Balance;
 
-use super::{Candidates, Policy, Variant};
+use super::{Ask, Candidates, Member, Policy, Variant};
 
 /// In turn, by weight, smoothly.
 pub(super) const VARIANT: Variant = Variant {
     name: "round-robin",
     kind: Balance::RoundRobin,
-    build: |w| Box::new(RoundRobin::new(w)),
+    wants_latency: false,
+    build: |members| Box::new(RoundRobin::new(members)),
 };
 
 /// Weighted round robin as a function of the turn, so that workers share one counter and no lock.
@@ -30,9 +31,10 @@ struct Circle {
 }
 
 impl RoundRobin {
-    fn new(weights: &[u32]) -> Self {
-        let common = weights.iter().fold(0, |sum, w| gcd(sum, u64::from(*w).max(1)));
-        let arcs = weights.iter().map(|w| u64::from(*w).max(1) / common.max(1));
+    fn new(members: &[Member]) -> Self {
+        let weights = || members.iter().map(|m| u64::from(m.weight).max(1));
+        let common = weights().fold(0, gcd);
+        let arcs = weights().map(|weight| weight / common.max(1));
         let ends: Vec<u64> = arcs
             .scan(0, |end, arc| {
                 *end += arc;
@@ -40,7 +42,7 @@ impl RoundRobin {
             })
             .collect();
         let size = ends.last().copied().unwrap_or(0);
-        let equal = size == weights.len() as u64;
+        let equal = size == members.len() as u64;
         // Endpoints of equal weight come in the order of the list, which is what people expect to see.
         let circle = if equal { Circle { size, stride: 1 } } else { Circle::new(size) };
         Self { ends, circle }
@@ -63,13 +65,13 @@ impl RoundRobin {
 }
 
 impl Policy for RoundRobin {
-    fn choose(&self, candidates: &dyn Candidates, turn: u64) -> Option<usize> {
-        let point = self.circle.point(turn)?;
+    fn choose(&self, candidates: &dyn Candidates, ask: &Ask) -> Option<usize> {
+        let point = self.circle.point(ask.turn)?;
         let index = self.ends.partition_point(|end| *end <= point);
         if !candidates.excluded(index) {
             return Some(index);
         }
-        self.choose_among_rest(candidates, turn).or(Some(index))
+        self.choose_among_rest(candidates, ask.turn).or(Some(index))
     }
 }
 
@@ -113,14 +115,33 @@ mod tests {
             0
         }
 
+        fn latency(&self, _: usize) -> Option<u64> {
+            None
+        }
+
         fn excluded(&self, _: usize) -> bool {
             false
         }
     }
 
     fn order(weights: &[u32], turns: u64) -> Vec<usize> {
-        let policy = RoundRobin::new(weights);
-        (0..turns).filter_map(|turn| policy.choose(&All(weights.len()), turn)).collect()
+        let policy = RoundRobin::new(&members(weights));
+        let ask = |turn| Ask { turn, ..Ask::default() };
+        (0..turns).filter_map(|turn| policy.choose(&All(weights.len()), &ask(turn))).collect()
+    }
+
+    fn members(weights: &[u32]) -> Vec<Member> {
+        weights.iter().map(|weight| Member { key: 0, weight: *weight }).collect()
+    }
+
+    #[test]
+    fn shares_equal_weights_over_a_period() {
+        for weights in [&[1, 1][..], &[3, 1], &[5, 1, 1], &[1, 2, 3, 4, 5], &[100, 99, 1]] {
+            let mut shares = vec![0; weights.len()];
+            let period = weights.iter().sum::<u32>().into();
+            order(weights, period).into_iter().for_each(|index| shares[index] += 1);
+            assert_eq!(shares, weights);
+        }
     }
 
     #[test]
@@ -138,7 +159,8 @@ mod tests {
 
     #[test]
     fn the_largest_weights_do_not_overflow() {
-        let policy = RoundRobin::new(&[u32::MAX, u32::MAX - 1]);
-        assert!(policy.choose(&All(2), u64::MAX).is_some());
+        let policy = RoundRobin::new(&members(&[u32::MAX, u32::MAX - 1]));
+        let ask = Ask { turn: u64::MAX, ..Ask::default() };
+        assert!(policy.choose(&All(2), &ask).is_some());
     }
 }

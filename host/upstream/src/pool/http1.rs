@@ -38,7 +38,7 @@ pub(super) async fn open(
     builder.max_buf_size(MAX_BUFFER).max_header_size(MAX_HEAD);
     let handshake = builder.handshake(TokioIo::new(wire)).await;
     let (sender, connection) = handshake.map_err(ConnectError::Http)?;
-    let line = Line::new(gauge, endpoint, keep.pools.clone());
+    let line = Line::new(gauge, endpoint, keep.pools.clone(), keep.max_age);
     line.drive(connection, keep.idle_timeout);
     Ok(Http1Lease::new(Idle { sender, line }, keep, false))
 }
@@ -56,6 +56,8 @@ pub(super) struct Keep {
     pub(super) most: usize,
     /// How long it may stay there.
     pub(super) idle_timeout: Duration,
+    /// How long it may take requests at all.
+    pub(super) max_age: Option<Duration>,
 }
 
 impl Idle {
@@ -64,7 +66,7 @@ impl Idle {
         while let Some(top) = shelf.pop() {
             if top.line.is_expired(idle_timeout) {
                 shelf.clear(); // those below have been idle for longer
-            } else if top.sender.is_ready() {
+            } else if top.sender.is_ready() && !top.line.is_retired() {
                 top.line.set_busy();
                 return Some(top);
             }
@@ -124,7 +126,8 @@ impl Http1Lease {
     /// sent (an early answer): then nobody wants the rest, and it is cut.
     pub(super) fn finish(self) {
         let Self { sender, mut line, keep, .. } = self;
-        let Some(pools) = keep.pools.upgrade().filter(|_| sender.is_ready()) else { return };
+        let is_usable = sender.is_ready() && !line.line.is_retired();
+        let Some(pools) = keep.pools.upgrade().filter(|_| is_usable) else { return };
         line.armed = false;
         let line = line.line.clone();
         line.set_idle();

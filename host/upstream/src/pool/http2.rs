@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     future::Future,
     pin::Pin,
-    rc::{Rc, Weak},
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -19,7 +19,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::spawn_local;
 
-use super::{Shelves, line::Line, line::LineId};
+use super::{http1::Keep, line::Line, line::LineId};
 use crate::{
     body::OutBody,
     connect::ConnectError,
@@ -52,8 +52,7 @@ type Connection = http2::Connection<TokioIo<Wire>, OutBody, OnThisThread>;
 pub(super) async fn open(
     stream: Stream,
     endpoint: Arc<Endpoint>,
-    pools: Weak<Shelves>,
-    idle: Duration,
+    keep: Keep,
 ) -> Result<Rc<Shared>, ConnectError> {
     let (wire, gauge) = Wire::new(stream, true);
     let handshake = http2::Builder::new(OnThisThread)
@@ -67,9 +66,9 @@ pub(super) async fn open(
         .keep_alive_timeout(PING_TIMEOUT)
         .handshake(TokioIo::new(wire));
     let (sender, connection) = handshake.await.map_err(ConnectError::Http)?;
-    let line = Line::new(gauge, endpoint, pools);
+    let line = Line::new(gauge, endpoint, keep.pools, keep.max_age);
     let connection = Rc::new(RefCell::new(Some(connection)));
-    line.drive(Driven(connection.clone()), idle);
+    line.drive(Driven(connection.clone()), keep.idle_timeout);
     Ok(Rc::new(Shared { line, sender, connection, streams: Cell::new(0) }))
 }
 
@@ -88,7 +87,7 @@ impl Shared {
 
     /// A share of a connection that has room for a stream. `None` means that another connection should be made.
     pub(super) fn pick(shelf: &mut Vec<Rc<Self>>, avoid: Option<LineId>) -> Option<Http2Lease> {
-        shelf.retain(|shared| !shared.sender.is_closed());
+        shelf.retain(|shared| !shared.sender.is_closed() && !shared.line.is_retired());
         let newer = |shared: &&Rc<Self>| avoid.is_none_or(|old| shared.id() > old);
         if let Some(free) = shelf.iter().filter(newer).find(|shared| shared.has_room()) {
             return Some(free.lease(true));

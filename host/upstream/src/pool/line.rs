@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Shelves, forget};
-use crate::{upstream::Endpoint, wire::Gauge};
+use crate::{balance::mix, upstream::Endpoint, wire::Gauge};
 
 /// Time that a connection gets for an orderly close.
 const LINGER: Duration = Duration::from_secs(1);
@@ -42,17 +42,26 @@ pub(crate) struct Line {
     endpoint: Arc<Endpoint>,
     pools: Weak<Shelves>,
     idle_since: Cell<Option<Instant>>,
+    /// When it takes no further request.
+    retires: Option<Instant>,
     driver: OnceCell<JoinHandle<()>>,
 }
 
 impl Line {
-    pub(super) fn new(gauge: Rc<Gauge>, endpoint: Arc<Endpoint>, pools: Weak<Shelves>) -> Rc<Self> {
+    pub(super) fn new(
+        gauge: Rc<Gauge>,
+        endpoint: Arc<Endpoint>,
+        pools: Weak<Shelves>,
+        max_age: Option<Duration>,
+    ) -> Rc<Self> {
+        let id = LineId::next();
         Rc::new(Self {
-            id: LineId::next(),
+            id,
             gauge,
             endpoint,
             pools,
             idle_since: Cell::new(None),
+            retires: max_age.map(|age| Instant::now() + spread(age, id)),
             driver: OnceCell::new(),
         })
     }
@@ -112,12 +121,23 @@ impl Line {
         self.idle_since.get().is_some_and(|since| since.elapsed() >= limit)
     }
 
+    /// Whether it is too old for a further request.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retires.is_some_and(|at| Instant::now() >= at)
+    }
+
     /// Closes the connection now, whatever is under way on it.
     pub(super) fn cut(&self) {
         if let Some(driver) = self.driver.get() {
             driver.abort();
         }
     }
+}
+
+/// An age that is up to a tenth shorter, so that connections that were made together do not all end together.
+fn spread(age: Duration, id: LineId) -> Duration {
+    let drawn = mix(id.0) as f64 / u64::MAX as f64;
+    age.mul_f64(1.0 - drawn / 10.0)
 }
 
 /// Counts a connection as open until its task ends.

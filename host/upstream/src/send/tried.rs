@@ -19,6 +19,11 @@ pub struct Tried {
     /// When the next attempt ends with [`Failure::Timeout`](crate::Failure::Timeout) if no response head has come;
     /// `None` if the caller keeps the time itself by dropping the future.
     pub deadline: Option<Instant>,
+    /// What the request says about where it goes, if the upstream's policy asks ([`Upstream::hash_on`](crate::Upstream)).
+    pub hash: Option<u64>,
+    /// The tag of the endpoint that answered this client before ([`Upstream::affinity`](crate::Upstream)). It is chosen
+    /// as long as it is available.
+    pub prefer: Option<u64>,
     /// Where the choice of an attempt is left as soon as it is made, for whoever has to avoid it meanwhile.
     pub chosen: Option<Rc<Cell<Option<EndpointId>>>>,
 }

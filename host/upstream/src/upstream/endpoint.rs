@@ -7,13 +7,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use edgewit_model as model;
 use http::{HeaderValue, uri::Authority};
 use rustls_pki_types::ServerName;
 
-use super::UpstreamError;
+use super::{
+    UpstreamError,
+    latency::{Latency, Millis},
+};
 use crate::{
     circuit::Permit,
     discover::{Found, Key},
@@ -34,6 +38,9 @@ pub struct Endpoint {
     speaks_http2: AtomicBool,
     max_streams: AtomicUsize,
     counters: Counters,
+    latency: Latency,
+    /// Since when its share grows, or [`WARM`].
+    warm_up: AtomicU64,
     standing: Standing,
 }
 
@@ -45,6 +52,10 @@ impl EndpointId {
     fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn number(self) -> u64 {
+        self.0
     }
 
     #[cfg(test)]
@@ -86,6 +97,8 @@ impl Endpoint {
             speaks_http2: AtomicBool::new(false),
             max_streams: AtomicUsize::new(MAX_STREAMS),
             counters: Counters::default(),
+            latency: Latency::default(),
+            warm_up: AtomicU64::new(WARM),
             standing: Standing::default(),
         })
     }
@@ -127,6 +140,33 @@ impl Endpoint {
 
     pub(super) fn set_weight(&self, weight: u32) {
         self.weight.store(weight, Ordering::Relaxed);
+    }
+
+    pub(super) fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
+    /// An attempt that began then has brought a response head, or failed.
+    pub(crate) fn answered(&self, took: Duration, failed: bool) {
+        self.latency.observe(Millis::now(), took, failed);
+    }
+
+    /// From now on its share grows from a tenth: it is new, or was ill.
+    pub(crate) fn begin_warm_up(&self, now: Millis) {
+        self.warm_up.store(now.number().into(), Ordering::Relaxed);
+    }
+
+    /// Which part of its share it gets now, if that is not all.
+    pub(super) fn warmth(&self, now: Millis, slow_start: Duration) -> Option<f64> {
+        let since = self.warm_up.load(Ordering::Relaxed);
+        let since = Millis::from_number(u32::try_from(since).ok()?);
+        let passed = Duration::from_millis(now.since(since).into());
+        if passed >= slow_start {
+            self.warm_up.store(WARM, Ordering::Relaxed);
+            return None;
+        }
+        let grown = passed.as_secs_f64() / slow_start.as_secs_f64();
+        Some(FIRST_SHARE + (1.0 - FIRST_SHARE) * grown)
     }
 
     /// Whether it should be asked.
@@ -174,6 +214,12 @@ impl fmt::Debug for Endpoint {
         write!(f, "Endpoint({}, {})", self.id.0, self.authority)
     }
 }
+
+/// Stands for an endpoint that has its full share.
+const WARM: u64 = u64::MAX;
+
+/// Which part of its share an endpoint begins with: enough to warm its caches, too little to be flooded.
+const FIRST_SHARE: f64 = 0.1;
 
 /// HTTP/2 streams that are opened on a connection before the endpoint has said how many it allows. 100 is the least that
 /// RFC 9113 6.5.2 recommends to allow.
@@ -293,6 +339,20 @@ mod tests {
             let endpoint = Endpoint::new(&Found::plain(config), &model::UpstreamTls::default());
             assert!(matches!(endpoint, Err(UpstreamError::Host { .. })), "{host:?}");
         }
+    }
+
+    #[test]
+    fn a_new_endpoint_grows_into_its_share() {
+        let host = "10.0.0.1".to_owned();
+        let found = Found::plain(model::Endpoint { tls: false, host, port: 1, weight: 1 });
+        let endpoint = Endpoint::new(&found, &model::UpstreamTls::default()).unwrap();
+        let warmth = |now| endpoint.warmth(Millis::from_number(now), Duration::from_secs(10));
+        assert_eq!(warmth(5), None, "one that was there from the beginning is warm");
+        endpoint.begin_warm_up(Millis::from_number(1_000));
+        assert_eq!(warmth(1_000), Some(0.1));
+        assert!((warmth(6_000).unwrap() - 0.55).abs() < 0.001);
+        assert_eq!(warmth(11_000), None);
+        assert_eq!(warmth(1_000), None, "once warm, always warm");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::{collections::HashMap, ops::Deref, sync::Arc};
 
 use edgewit_model as model;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Endpoint, EndpointId, UpstreamError};
+use super::{Endpoint, EndpointId, UpstreamError, affinity::Tags, latency::Millis};
 use crate::{
-    balance::{self, Policy},
+    balance::{self, Member, Policy, Variant},
     discover::Found,
 };
 
@@ -15,12 +16,50 @@ use crate::{
 pub struct EndpointSet {
     endpoints: Vec<Arc<Endpoint>>,
     pub(super) policy: Box<dyn Policy>,
+    /// For each endpoint the word by which clients find it again; empty without affinity.
+    tags: Vec<u64>,
+}
+
+/// What sets are made by.
+pub(super) struct Recipe {
+    balance: &'static Variant,
+    tls: model::UpstreamTls,
+    tags: Option<Tags>,
+    slow_start: bool,
+}
+
+impl Recipe {
+    pub(super) fn new(config: &model::Upstream) -> Self {
+        Self {
+            balance: balance::variant(config.balance),
+            tls: config.tls.clone(),
+            tags: config.affinity.as_ref().map(|affinity| Tags::new(&config.name, affinity)),
+            slow_start: config.slow_start.is_some(),
+        }
+    }
 }
 
 impl EndpointSet {
-    pub(super) fn new(balance: model::Balance, endpoints: Vec<Arc<Endpoint>>) -> Self {
-        let weights: Vec<u32> = endpoints.iter().map(|e| e.weight()).collect();
-        Self { policy: balance::policy(balance, &weights), endpoints }
+    pub(super) fn new(recipe: &Recipe, endpoints: Vec<Arc<Endpoint>>) -> Self {
+        let member = |endpoint: &Arc<Endpoint>| Member {
+            key: xxh3_64(endpoint.key().text().as_bytes()),
+            weight: endpoint.weight(),
+        };
+        let members: Vec<Member> = endpoints.iter().map(member).collect();
+        let tag = |tags: &Tags| endpoints.iter().map(|e| tags.tag(e.key())).collect();
+        let tags = recipe.tags.as_ref().map(tag).unwrap_or_default();
+        Self { policy: (recipe.balance.build)(&members), endpoints, tags }
+    }
+
+    /// The endpoint with this tag.
+    pub(super) fn tagged(&self, tag: u64) -> Option<usize> {
+        self.tags.iter().position(|known| *known == tag)
+    }
+
+    /// The tag of an endpoint, if its upstream has affinity.
+    pub(super) fn tag(&self, id: EndpointId) -> Option<u64> {
+        let index = self.endpoints.iter().position(|e| e.id() == id)?;
+        self.tags.get(index).copied()
     }
 
     /// What takes the place of this set when these were found. One that stays is the same endpoint, with its counters, its
@@ -28,8 +67,7 @@ impl EndpointSet {
     pub(super) fn after(
         &self,
         found: &[Found],
-        balance: model::Balance,
-        tls: &model::UpstreamTls,
+        recipe: &Recipe,
     ) -> Result<Option<Self>, UpstreamError> {
         let mut next: Vec<(Arc<Endpoint>, u32)> = Vec::with_capacity(found.len());
         let mut places: HashMap<_, usize> = HashMap::with_capacity(found.len());
@@ -42,7 +80,7 @@ impl EndpointSet {
             }
             let endpoint = match known.get(&key) {
                 Some(endpoint) => Arc::clone(endpoint),
-                None => Arc::new(Endpoint::new(found, tls)?),
+                None => Arc::new(Endpoint::new(found, &recipe.tls)?),
             };
             places.insert(key, next.len());
             next.push((endpoint, found.endpoint.weight));
@@ -54,10 +92,15 @@ impl EndpointSet {
         if same {
             return Ok(None);
         }
+        // Where all are new there is nobody to take what they are spared.
+        let warm_up = recipe.slow_start && next.iter().any(|(e, _)| known.contains_key(e.key()));
         for (endpoint, weight) in &next {
             endpoint.set_weight(*weight);
+            if warm_up && !known.contains_key(endpoint.key()) {
+                endpoint.begin_warm_up(Millis::now());
+            }
         }
-        Ok(Some(Self::new(balance, next.into_iter().map(|(endpoint, _)| endpoint).collect())))
+        Ok(Some(Self::new(recipe, next.into_iter().map(|(endpoint, _)| endpoint).collect())))
     }
 
     /// One of them.
@@ -84,7 +127,12 @@ mod tests {
     }
 
     fn next(set: &EndpointSet, found: &[Found]) -> Option<EndpointSet> {
-        set.after(found, model::Balance::RoundRobin, &model::UpstreamTls::default()).unwrap()
+        set.after(found, &recipe()).unwrap()
+    }
+
+    fn recipe() -> Recipe {
+        let name = model::UpstreamName::new("orders").unwrap();
+        Recipe::new(&model::Upstream::new(name, Vec::new()))
     }
 
     fn shown(set: &EndpointSet) -> Vec<(u16, u32)> {
@@ -93,7 +141,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_stays_is_the_same() {
-        let empty = EndpointSet::new(model::Balance::RoundRobin, Vec::new());
+        let empty = EndpointSet::new(&recipe(), Vec::new());
         let first = next(&empty, &[found(1, 1), found(2, 1)]).unwrap();
         let second = next(&first, &[found(3, 1), found(2, 5)]).unwrap();
         assert_eq!(shown(&second), [(3, 1), (2, 5)]);
@@ -104,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_did_not_change_is_not_replaced() {
-        let empty = EndpointSet::new(model::Balance::RoundRobin, Vec::new());
+        let empty = EndpointSet::new(&recipe(), Vec::new());
         assert!(next(&empty, &[]).is_none());
         let first = next(&empty, &[found(1, 1), found(2, 1)]).unwrap();
         assert!(next(&first, &[found(1, 1), found(2, 1)]).is_none());
@@ -114,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_is_found_twice_gets_both_shares() {
-        let empty = EndpointSet::new(model::Balance::RoundRobin, Vec::new());
+        let empty = EndpointSet::new(&recipe(), Vec::new());
         let set = next(&empty, &[found(1, 2), found(2, 1), found(1, 3)]).unwrap();
         assert_eq!(shown(&set), [(1, 5), (2, 1)]);
     }

@@ -11,7 +11,7 @@ use rustls::{
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs},
 };
-use rustls_pki_types::{CertificateDer, pem, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject};
 use rustls_platform_verifier::Verifier;
 
 /// Protocols that are offered, in this order (RFC 7301).
@@ -20,8 +20,8 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file of certificate authorities cannot be read or is no PEM.
-    #[error("cannot read certificate authorities from `{path}`")]
+    /// A file of certificates cannot be read or is no PEM.
+    #[error("cannot read certificates from `{path}`")]
     Read {
         /// Which file.
         path: PathBuf,
@@ -44,9 +44,46 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
+    /// Our own private key cannot be read or is no PEM.
+    #[error("cannot read a private key from `{path}`")]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: pem::Error,
+    },
+    /// Our own certificate and key do not go together.
+    #[error("`{cert}` cannot be used with `{key}`")]
+    Identity {
+        /// Which certificate.
+        cert: PathBuf,
+        /// Which key.
+        key: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
     /// The system has no usable store of authorities, or the library refuses the set-up.
     #[error("the system's certificate authorities cannot be used; name a file with `tls.ca`")]
     System(#[source] rustls::Error),
+}
+
+/// The set-up if an endpoint may need it.
+pub(super) fn needed(config: &model::Upstream) -> Result<Option<Arc<ClientConfig>>, TlsError> {
+    let found = match &config.discovery {
+        None => config.endpoints.iter().any(|e| e.tls),
+        Some(model::Discovery::Dns(dns)) => dns.tls,
+        Some(model::Discovery::File(_)) => {
+            let is_wanted = config.tls.ca.is_some() || config.tls.identity.is_some();
+            // The file may name `https` one day, but a system without authorities is fine as long as it does not.
+            return match client_config(&config.tls) {
+                Err(TlsError::System(_)) if !is_wanted => Ok(None),
+                made => made.map(Some),
+            };
+        }
+    };
+    found.then(|| client_config(&config.tls)).transpose()
 }
 
 /// The set-up for all endpoints of an upstream: its sessions are resumed across them and across workers.
@@ -56,14 +93,39 @@ pub(super) fn client_config(config: &model::UpstreamTls) -> Result<Arc<ClientCon
         Some(path) => verifier_of_file(path, provider.clone())?,
         None => verifier_of_system(provider.clone())?,
     };
-    let mut tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions() // 1.2 and 1.3
         .map_err(TlsError::System)?
         .dangerous() // the name of rustls for any verifier that is passed in; ours verify
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let mut tls = match &config.identity {
+        None => tls.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = own(identity)?;
+            tls.with_client_auth_cert(chain, key).map_err(|source| TlsError::Identity {
+                cert: identity.cert.clone(),
+                key: identity.key.clone(),
+                source,
+            })?
+        }
+    };
     tls.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
     Ok(Arc::new(tls))
+}
+
+/// Our own certificates and the key to the first.
+fn own(
+    identity: &model::TlsIdentity,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let model::TlsIdentity { cert, key } = identity;
+    let read = |source| TlsError::Read { path: cert.clone(), source };
+    let chain = CertificateDer::pem_file_iter(cert).map_err(read)?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(read)?;
+    if chain.is_empty() {
+        return Err(TlsError::Empty { path: cert.clone() });
+    }
+    let read = |source| TlsError::Key { path: key.clone(), source };
+    Ok((chain, PrivateKeyDer::from_pem_file(key).map_err(read)?))
 }
 
 /// The system's store is read once in the life of the process: reading takes tens of milliseconds.
