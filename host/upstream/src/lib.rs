@@ -6,8 +6,9 @@
 //! passed over, as active checks and the outcomes of attempts tell, and the [`Circuit`] bounds what is under way.
 //!
 //! Nothing here knows routes, filters or clients, writes metrics or logs on the way of a request: [`Counters`] are plain
-//! numbers for others to read; what is logged is that an endpoint became available or ceased to be. Connections belong to one worker and are never locked; what workers share ([`Upstream`])
-//! is atomic, but for the waiting room of a circuit that is full. Start reading at [`send`].
+//! numbers for others to read; what is logged is that an endpoint became available or ceased to be. Connections belong to
+//! one worker and are never locked; what workers share ([`Upstream`]) is atomic, but for the waiting room of a circuit
+//! that is full. Start reading at [`send`].
 
 mod send;
 

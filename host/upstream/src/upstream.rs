@@ -240,21 +240,19 @@ impl Upstream {
         let random = mix(self.seed ^ turn);
         let timed = self.wants_latency || self.slow_start.is_some();
         let now = if timed { Millis::now() } else { Millis::default() };
-        let view = View { set: &set, tried, now, slow_start: self.slow_start, random, available };
+        let slow_start = self.slow_start;
+        let all = View { set: &set, tried: Some(tried), available, now, slow_start, random };
+        let cold = View { slow_start: None, ..all };
         let preferred = tried.prefer.and_then(|tag| set.tagged(tag));
-        let cold = View { slow_start: None, ..view };
         if let Some(index) = preferred.filter(|index| !cold.excluded(*index)) {
             return set.get(index).cloned();
         }
         let ask = Ask { turn, random, hash: tried.hash };
-        let mut chosen = set.policy.choose(&view, &ask);
-        if self.slow_start.is_some() && chosen.is_some_and(|index| view.excluded(index)) {
-            chosen = set.policy.choose(&cold, &ask); // better one that is new than one that was tried
-        }
-        if available.is_some() && chosen.is_some_and(|index| cold.excluded(index)) {
-            let again = View { tried: &Tried::new(), ..cold };
-            chosen = set.policy.choose(&again, &ask); // and better one that was tried than one that is not available
-        }
+        let choose =
+            |view: &View<'_>| set.policy.choose(view, &ask).filter(|index| !view.excluded(*index));
+        // Better one that is new than one that was tried, better one that was tried than one that is not available.
+        let any = View { tried: None, ..cold };
+        let chosen = choose(&all).or_else(|| choose(&cold)).or_else(|| choose(&any));
         chosen.and_then(|index| set.get(index)).cloned()
     }
 

@@ -9,15 +9,17 @@ use crate::{
 };
 
 /// The endpoints as a policy sees them.
+#[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) set: &'a EndpointSet,
-    pub(super) tried: &'a Tried,
+    /// To avoid what was tried.
+    pub(super) tried: Option<&'a Tried>,
+    /// To avoid what is not available at this instant, in milliseconds of the upstream.
+    pub(super) available: Option<u64>,
     /// Only if latencies or a slow start make it matter.
     pub(super) now: Millis,
     pub(super) slow_start: Option<Duration>,
     pub(super) random: u64,
-    /// To avoid what is not available at this instant; `None`: all are, or too few.
-    pub(super) available: Option<u64>,
 }
 
 impl View<'_> {
@@ -53,7 +55,7 @@ impl Candidates for View<'_> {
 
     fn excluded(&self, index: usize) -> bool {
         let Some(endpoint) = self.endpoint(index) else { return true };
-        self.tried.avoids(endpoint.id())
+        self.tried.is_some_and(|tried| tried.avoids(endpoint.id()))
             || self.available.is_some_and(|now| !endpoint.standing().is_available(now))
             || self.is_spared(endpoint)
     }
