@@ -19,6 +19,8 @@ mod matcher;
 
 mod action;
 
+mod upgrades;
+
 mod telemetry;
 
 use std::{collections::BTreeMap, path::Path};

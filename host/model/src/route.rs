@@ -27,6 +27,10 @@ pub struct Route {
     pub retry: Retry,
     /// A smaller or larger bound on the request body than the listener's.
     pub body: Option<ByteSize>,
+    /// Protocols, as tokens in lower case, that a client may change to (RFC 9110 7.8).
+    pub upgrades: Vec<HeaderValue>,
+    /// How long a connection that changed its protocol may carry nothing in either direction.
+    pub tunnel_idle: Duration,
 }
 
 impl Route {
@@ -42,6 +46,9 @@ impl Route {
             timeout: Duration::from_secs(30), // above a person's patience, below the 60 s of most clients and balancers
             retry: Retry::default(),
             body: None,
+            upgrades: Vec::new(),
+            // Those who keep a WebSocket open ping every minute or less; what says nothing for an hour was forgotten.
+            tunnel_idle: Duration::from_secs(3_600),
         }
     }
 }

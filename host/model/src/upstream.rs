@@ -234,11 +234,17 @@ pub struct UpstreamTimeouts {
     pub connect: Duration,
     /// Between two reads of a response body.
     pub stall: Duration,
+    /// From the end of the request, body and all, to the begin of the response.
+    pub first_byte: Duration,
 }
 
 impl Default for UpstreamTimeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(1), stall: Duration::from_secs(30) }
+        Self {
+            connect: Duration::from_secs(1),
+            stall: Duration::from_secs(30),
+            first_byte: Duration::from_secs(15), // half of a route's time, so that one silent server leaves room for another try
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One connection of a client, from its first byte to its last.
 
 use std::{
+    cell::Cell,
     io,
     net::{IpAddr, SocketAddr},
     rc::Rc,
@@ -21,6 +22,7 @@ use crate::{
     http::{self, LAST_REQUEST},
     listen::{LiveListener, Settings},
     proxy::Connections,
+    relay::Relay,
     tls,
     wire::{Activity, Tcp, Timeouts, Wire},
     worker::Context,
@@ -51,6 +53,8 @@ pub(crate) struct Connection {
     /// Whether the peer may say for whom it speaks.
     pub(crate) is_trusted: bool,
     pub(crate) activity: Rc<Activity>,
+    /// What takes the connection over when its protocol was changed.
+    pub(crate) switched: Cell<Option<Box<Relay>>>,
 }
 
 /// Serves a connection to its end. An error is the client's business or the network's, so nobody is told.
@@ -65,6 +69,7 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
         local: stream.local_addr().unwrap_or(listener.address),
         is_trusted: settings.config.trusted_proxies.iter().any(|net| net.contains(peer)),
         activity: Activity::new(),
+        switched: Cell::new(None),
         settings,
         context,
     };

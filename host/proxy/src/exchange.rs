@@ -5,6 +5,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 use edgewit_chain::{Passage, Phase, ResponseHead, ResponsePassage, Run};
 use edgewit_model::{Action, Redirect, Respond};
 use http::{HeaderMap, Request, Response, header, request::Parts};
+use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     reply::{Reply, ReplyBody, plain_text},
     route::{Ask, Found},
     snapshot::{LiveRoute, Snapshot},
+    upgrade::Asked,
     upload::{self, Upload, UploadLimits},
 };
 
@@ -48,14 +50,16 @@ pub(crate) async fn serve(
 /// From the request to an answer: guard, route, request side of the chain, action.
 async fn exchange(
     connection: &Rc<Connection>,
-    parts: Parts,
+    mut parts: Parts,
     incoming: Incoming,
     finish: &mut Finish,
 ) -> Result<Reply, Problem> {
     let snapshot = Arc::clone(finish.snapshot());
+    let upgrade = Asked::of(&mut parts, !incoming.is_end_stream());
     let admitted = guard::admit(connection, parts, finish.identity())?;
     let (index, matcher) = find(&snapshot, connection, &admitted)?;
     let route = snapshot.route(index).ok_or(Problem::NotFound)?;
+    let upgrade = upgrade.map_or(Ok(None), |asked| asked.granted(route.route()))?;
 
     let upstream = route.draw(crate::random::number()).map(|live| live.upstream().name().clone());
     let name = route.route().name.clone();
@@ -77,7 +81,8 @@ async fn exchange(
     }
     match &route.route().action {
         Action::Forward(_) => {
-            forward::forward(&connection.context, route, &run, upload, trailers, finish).await
+            let context = &connection.context;
+            forward::forward(context, route, &run, upload, trailers, upgrade, finish).await
         }
         Action::Respond(respond) => Ok(fixed(respond)),
         Action::Redirect(redirect) => Ok(elsewhere(redirect)),

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 use crate::{
     connection::Connection,
     guard::Identity,
+    proxy_status::ProxyError,
+    reply::grpc,
     snapshot::{LiveRoute, Snapshot},
 };
 
@@ -37,6 +39,8 @@ pub(crate) struct Finish {
     tries: u32,
     request_bytes: Rc<Cell<u64>>,
     response_bytes: u64,
+    is_grpc: bool,
+    blamed: Option<ProxyError>,
 }
 
 /// What the client asked for, in its own words; kept for the access log only.
@@ -78,6 +82,8 @@ impl Finish {
             tries: 0,
             request_bytes: Rc::default(),
             response_bytes: 0,
+            is_grpc: grpc::is_call(parts),
+            blamed: None,
         }
     }
 
@@ -119,8 +125,38 @@ impl Finish {
         self.error = self.error.or(Some(ending.as_str()));
         if self.version == Version::HTTP_10 {
             // Its end may be that of the connection; only a reset tells the two apart.
+            self.reset_connection();
+        }
+    }
+
+    /// The connection must not look as if it had ended in order.
+    pub(crate) fn reset_connection(&self) {
+        if self.version != Version::HTTP_2 {
             self.connection.activity.reset.set(true);
         }
+    }
+
+    /// The last attempt failed for this reason.
+    pub(crate) fn blame(&mut self, error: ProxyError) {
+        self.blamed = Some(error);
+    }
+
+    pub(crate) fn blamed(&self) -> Option<ProxyError> {
+        self.blamed
+    }
+
+    /// How long the connection may be idle once it has left HTTP.
+    pub(crate) fn tunnel_idle(&self) -> Duration {
+        self.route().map_or(Duration::ZERO, |(route, _)| route.route().tunnel_idle)
+    }
+
+    /// Whether the client takes errors in the words of gRPC.
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.is_grpc
+    }
+
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
     }
 
     pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {

@@ -6,6 +6,8 @@ mod head;
 
 mod hedge;
 
+mod via;
+
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use edgewit_chain::{Phase, ResponseHead, Run};
@@ -20,6 +22,7 @@ use crate::{
     problem::Problem,
     reply::{Reply, Source},
     snapshot::LiveRoute,
+    upgrade::Upgrade,
     upload::{self, Upload},
     worker::Context,
 };
@@ -33,8 +36,10 @@ pub(crate) async fn forward(
     run: &Rc<RefCell<Run>>,
     upload: Upload,
     trailers: Trailers,
+    upgrade: Option<Upgrade>,
     finish: &mut Finish,
 ) -> Result<Reply, Problem> {
+    via::check(&run.borrow().exchange().fields)?;
     let chosen = run.borrow().exchange().upstream.clone();
     let live = chosen.and_then(|name| route.upstream(&name)).ok_or(Problem::Unavailable)?;
     let retry = &route.route().retry;
@@ -51,6 +56,9 @@ pub(crate) async fn forward(
     let mut spare = Spare { body: body.replay().filter(|_| may_retry), head: None };
     let mut request =
         head::outgoing(&mut run.borrow_mut(), route.route(), trailers, may_retry)?.map(|()| body);
+    if let Some(upgrade) = &upgrade {
+        upgrade.ask(&mut request);
+    }
     if spare.body.is_some() {
         spare.head = Some(head::copy(&request));
     }
@@ -62,6 +70,7 @@ pub(crate) async fn forward(
         finish.tried();
         let mut began = Instant::now();
         tried.deadline = Some(attempts.deadline(began));
+        tried.began = Some(began);
         let mut sent = match hedge.filter(|_| spare.body.is_some()) {
             None => send(live.upstream(), &context.pools, request, &mut tried).await,
             Some(rules) => {
@@ -85,7 +94,7 @@ pub(crate) async fn forward(
                 sleep(after).await;
                 request = again;
             }
-            _ => return reply(sent),
+            _ => return reply(sent, upgrade, finish),
         }
     }
 }
@@ -108,18 +117,27 @@ fn unsent(sent: &mut Result<Response<InBody>, SendError>) -> Option<Request<OutB
     sent.as_mut().err()?.unsent.take().map(|request| *request)
 }
 
-fn reply(sent: Result<Response<InBody>, SendError>) -> Result<Reply, Problem> {
+fn reply(
+    sent: Result<Response<InBody>, SendError>,
+    upgrade: Option<Upgrade>,
+    finish: &mut Finish,
+) -> Result<Reply, Problem> {
     let response = sent.map_err(|error| {
         tracing::debug!(error = &error as &dyn std::error::Error, "no response");
+        finish.blame(error.reason().into());
         Problem::from(&error)
     })?;
     let (parts, body) = response.into_parts();
+    let source = match upgrade {
+        None => Source::Upstream(Box::new(body)),
+        Some(upgrade) => upgrade.answered(parts.status, body, finish)?,
+    };
     let mut fields = parts.headers;
     let trailers = announced_trailers(&fields);
     strip_hop_by_hop(&mut fields).map_err(|_| Problem::BadGateway)?;
     Ok(Reply {
         head: ResponseHead { status: parts.status, fields },
-        source: Source::Upstream(Box::new(body)),
+        source,
         error: None,
         close: false,
         trailers,

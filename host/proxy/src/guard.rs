@@ -56,7 +56,7 @@ const OVERRIDES: [HeaderName; 5] = [
 ];
 
 /// What a 405 for CONNECT and TRACE allows.
-const ALLOWED: HeaderValue =
+pub(crate) const ALLOWED: HeaderValue =
     HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 
 /// Lets a request in, or says why not. What passes has one method, one host, one path, one framing, and no field that

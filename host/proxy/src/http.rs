@@ -2,6 +2,8 @@
 
 mod stream;
 
+mod switch;
+
 use std::{convert::Infallible, future::Future, pin::Pin, rc::Rc, time::Duration};
 
 use ::http::{Request, Response};
@@ -20,6 +22,7 @@ use crate::{
     wire::{Tcp, Wire},
 };
 pub(crate) use stream::{StreamWatch, Streams};
+use switch::Switchboard;
 
 /// Fields of a head for which hyper needs no allocation.
 const USUAL_FIELDS: usize = 100;
@@ -60,8 +63,16 @@ pub(crate) async fn serve_http1<S: Tcp>(
     }
     let of_requests = Rc::clone(&connection);
     let service = service_fn(move |request| respond(Rc::clone(&of_requests), request, None));
-    let serving = builder.serve_connection(TokioIo::new(wire), service);
-    drive(serving, http1::Connection::graceful_shutdown, &connection, stop, true).await
+    let switchboard = Switchboard(&connection);
+    let mut serving = builder.serve_connection(TokioIo::new(wire), service);
+    let shut_down = |c: Pin<&mut &mut http1::Connection<_, _>>| {
+        Pin::new(&mut **c.get_mut()).graceful_shutdown();
+    };
+    drive(&mut serving, shut_down, &connection, stop, true).await?;
+    if let Some(relay) = switchboard.take() {
+        switch::take_over(serving.into_parts(), *relay).await;
+    }
+    Ok(())
 }
 
 /// Serves HTTP/2 until client or `stop` end it.
@@ -75,6 +86,7 @@ pub(crate) async fn serve_http2<S: Tcp>(
     let mut builder = http2::Builder::new(streams.clone());
     builder
         .timer(TokioTimer::new())
+        .enable_connect_protocol() // whether a route allows it is another question
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(HEADER_LIST)
         .max_pending_accept_reset_streams(PENDING_RESETS)

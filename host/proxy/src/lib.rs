@@ -29,6 +29,10 @@ mod route;
 
 mod forward;
 
+mod upgrade;
+
+mod relay;
+
 mod upload;
 
 mod reply;
@@ -36,6 +40,8 @@ mod reply;
 mod piped;
 
 mod problem;
+
+mod proxy_status;
 
 mod finish;
 

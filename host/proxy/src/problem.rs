@@ -39,6 +39,8 @@ pub(crate) enum Problem {
     ResponseTooLarge,
     /// The upstream has enough to do.
     Overloaded,
+    /// The request goes round in a circle (RFC 5842 7.2).
+    LoopDetected,
 }
 
 impl Problem {
@@ -51,6 +53,7 @@ impl Problem {
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Problem::BadGateway | Problem::ResponseTooLarge => StatusCode::BAD_GATEWAY,
+            Problem::LoopDetected => StatusCode::LOOP_DETECTED,
             Problem::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
             Problem::Unavailable | Problem::FilterFailed | Problem::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -74,6 +77,7 @@ impl Problem {
             Problem::Unavailable => "upstream-unavailable",
             Problem::ResponseTooLarge => "response-too-large",
             Problem::Overloaded => "overloaded",
+            Problem::LoopDetected => "loop",
         }
     }
 

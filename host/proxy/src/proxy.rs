@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) active: UpDown,
     pub(crate) retries: Retries,
     pub(crate) connections: Connections,
+    pub(crate) tunnels: UpDown,
 }
 
 /// Open connections of all listeners and workers.
@@ -81,6 +82,7 @@ impl Proxy {
             active: metrics.up_down(&families::SERVER_ACTIVE_REQUESTS, &[]),
             retries: Retries::new(metrics),
             connections: Connections::default(),
+            tunnels: metrics.up_down(&families::TUNNELS, &[]),
         });
         let count = workers.map_or_else(default_workers, |n| n.max(1));
         let start = |index| Worker::start(index, Arc::clone(&shared));

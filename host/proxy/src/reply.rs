@@ -1,5 +1,7 @@
 //! A response on its way to the client.
 
+pub(crate) mod grpc;
+
 use std::{
     cell::RefCell,
     pin::Pin,
@@ -19,6 +21,8 @@ use crate::{
     http::StreamWatch,
     piped::{Halt, Piped},
     problem::Problem,
+    proxy_status::{self, ProxyError},
+    upgrade::Switched,
 };
 
 /// A response, before it is sent.
@@ -38,6 +42,8 @@ pub(crate) enum Source {
     Empty,
     Full(Bytes),
     Upstream(Box<InBody>),
+    /// None: the connection leaves HTTP.
+    Switched(Box<Switched>),
 }
 
 /// The body of a response, with all that must last until its end.
@@ -46,7 +52,8 @@ pub(crate) struct ReplyBody {
     /// A filter cut the body before anything of it was sent.
     cut: bool,
     watch: Option<Rc<StreamWatch>>,
-    finish: Finish,
+    /// `None`: another one ends the request.
+    finish: Option<Finish>,
 }
 
 /// A response was cut. hyper closes the connection, or resets the stream, without an end of the message.
@@ -73,6 +80,17 @@ impl Reply {
         watch: Option<Rc<StreamWatch>>,
         mut finish: Finish,
     ) -> Response<ReplyBody> {
+        self = self.of_host(&finish);
+        if matches!(self.source, Source::Switched(_)) {
+            match std::mem::replace(&mut self.source, Source::Empty) {
+                Source::Switched(switched)
+                    if self.head.status == StatusCode::SWITCHING_PROTOCOLS =>
+                {
+                    return switch(self.head, *switched, watch, finish);
+                }
+                _ => {} // a filter made something else of it: the upstream's connection is closed
+            }
+        }
         let bodiless = is_bodiless(finish.method(), self.head.status);
         if bodiless {
             self.keep_length_only(finish.method());
@@ -84,7 +102,10 @@ impl Reply {
             Ok(()) => {}
             Err(Halt::Cut) => cut = true,
             Err(halt) => {
-                self = replaced(halt, finish.request_id());
+                if matches!(halt, Halt::Broken(BodyError::Upstream(_))) {
+                    finish.blame(ProxyError::ResponseIncomplete);
+                }
+                self = replaced(halt, finish.request_id()).of_host(&finish);
                 let source = std::mem::replace(&mut self.source, Source::Empty);
                 piped = Piped::new(source, None, Direction::Response);
             }
@@ -95,11 +116,22 @@ impl Reply {
         }
         self.add_fields(bodiless, &finish);
         finish.answered(self.head.status, self.error);
-        let body = ReplyBody { piped, cut, watch, finish };
+        let body = ReplyBody { piped, cut, watch, finish: Some(finish) };
         let mut response = Response::new(body);
         *response.status_mut() = self.head.status;
         *response.headers_mut() = self.head.fields;
         response
+    }
+
+    /// What the host answers by itself says why, and says it so that the client understands it.
+    fn of_host(mut self, finish: &Finish) -> Self {
+        if matches!(self.source, Source::Upstream(_) | Source::Switched(_)) {
+            return self;
+        }
+        if let Some(word) = self.error {
+            proxy_status::write(&mut self.head.fields, word, self.head.status, finish.blamed());
+        }
+        if finish.is_grpc() { grpc::translated(self) } else { self }
     }
 
     /// A response to HEAD, 204 and 304 have no body, whatever filter or upstream say (RFC 9110 6.4.1).
@@ -131,6 +163,27 @@ impl Reply {
     }
 }
 
+/// The response that says that the connection leaves HTTP.
+fn switch(
+    mut head: ResponseHead,
+    switched: Switched,
+    watch: Option<Rc<StreamWatch>>,
+    mut finish: Finish,
+) -> Response<ReplyBody> {
+    let fields = &mut head.fields;
+    if let Ok(id) = HeaderValue::from_str(finish.request_id()) {
+        fields.insert(X_REQUEST_ID, id);
+    }
+    let status = switched.head(fields);
+    finish.answered(status, None);
+    switched.begin(finish, watch);
+    let piped = Piped::new(Source::Empty, None, Direction::Response);
+    let mut response = Response::new(ReplyBody { piped, cut: false, watch: None, finish: None });
+    *response.status_mut() = status;
+    *response.headers_mut() = head.fields;
+    response
+}
+
 fn is_bodiless(method: &Method, status: StatusCode) -> bool {
     method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
@@ -157,7 +210,7 @@ impl Body for Source {
         let this = self.get_mut();
         match this {
             Source::Upstream(body) => Pin::new(&mut **body).poll_frame(cx),
-            Source::Empty => Poll::Ready(None),
+            Source::Empty | Source::Switched(_) => Poll::Ready(None),
             Source::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *this = Source::Empty;
@@ -169,7 +222,7 @@ impl Body for Source {
     fn is_end_stream(&self) -> bool {
         match self {
             Source::Upstream(body) => body.is_end_stream(),
-            Source::Empty => true,
+            Source::Empty | Source::Switched(_) => true,
             Source::Full(bytes) => bytes.is_empty(),
         }
     }
@@ -177,7 +230,7 @@ impl Body for Source {
     fn size_hint(&self) -> SizeHint {
         match self {
             Source::Upstream(body) => body.size_hint(),
-            Source::Empty => SizeHint::with_exact(0),
+            Source::Empty | Source::Switched(_) => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
         }
     }
@@ -196,7 +249,7 @@ impl Body for ReplyBody {
             watch.asked();
         }
         if std::mem::take(&mut this.cut) {
-            this.finish.cut(SummaryEnding::HostCut);
+            this.ended(Some(SummaryEnding::HostCut));
             return Poll::Ready(Some(Err(Cut)));
         }
         let Poll::Ready(next) = this.piped.poll_next(cx) else { return Poll::Pending };
@@ -206,15 +259,15 @@ impl Body for ReplyBody {
                 Some(Ok(frame))
             }
             Some(Err(halt)) => {
-                this.finish.cut(match halt {
+                this.ended(Some(match halt {
                     Halt::Broken(BodyError::Upstream(_)) => SummaryEnding::UpstreamCut,
                     Halt::Broken(BodyError::Client(_)) => SummaryEnding::ClientGone,
                     _ => SummaryEnding::HostCut,
-                });
+                }));
                 Some(Err(Cut))
             }
             None => {
-                this.finish.complete();
+                this.ended(None);
                 None
             }
         })
@@ -230,10 +283,21 @@ impl Body for ReplyBody {
 }
 
 impl ReplyBody {
+    /// `cut`: how, if it did not come to its end.
+    fn ended(&mut self, cut: Option<SummaryEnding>) {
+        match (&mut self.finish, cut) {
+            (Some(finish), Some(ending)) => finish.cut(ending),
+            (Some(finish), None) => finish.complete(),
+            (None, _) => {}
+        }
+    }
+
     fn handed(&mut self, frame: &Frame<Bytes>) {
-        self.finish.sent(frame.data_ref().map_or(0, Bytes::len));
+        if let Some(finish) = &mut self.finish {
+            finish.sent(frame.data_ref().map_or(0, Bytes::len));
+        }
         if self.piped.is_end_stream() {
-            self.finish.complete(); // nobody may ask again
+            self.ended(None); // nobody may ask again
         } else if let Some(watch) = &self.watch {
             watch.handed();
         }

@@ -154,6 +154,13 @@ impl<S: Tcp> Wire<S> {
         }
     }
 
+    /// What comes from now on is no HTTP. Not so if something was wrong with what came.
+    pub(crate) fn leave_http(&mut self) -> bool {
+        self.framing = None;
+        self.head_since = None;
+        self.refused == Refused::No
+    }
+
     fn poll_stream(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.front.has_remaining() {
             let length = self.front.len().min(buf.remaining());

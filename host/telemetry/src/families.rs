@@ -105,6 +105,9 @@ families! {
     /// From the begin of an attempt to the head of its response, or its failure. Observed in nanoseconds.
     CLIENT_REQUEST_DURATION = "http_client_request_duration_seconds", REQUEST_SECONDS,
         "From the begin of an attempt at an upstream to the response head or the failure";
+    /// Connections that have left HTTP.
+    TUNNELS = "edgewit_tunnels", Kind::Gauge,
+        "Connections and streams that carry another protocol, such as WebSockets";
     /// Calls of filters. Observed in nanoseconds.
     FILTER_DURATION = "edgewit_filter_duration_seconds",
         Kind::Histogram(Buckets { bounds: &FILTER_NANOS, scale: 1_000_000_000.0 }),

@@ -53,13 +53,23 @@ pub enum ConnectError {
     Timeout(Duration),
 }
 
+/// Which protocols may be spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// Those of the upstream.
+    Any,
+    /// HTTP/1.1 alone, for it is the only one that can be left again.
+    Http1,
+}
+
 /// A connection, and whether it speaks HTTP/2.
 pub(crate) async fn connect(
     upstream: &Upstream,
     endpoint: &Endpoint,
     deadline: Instant,
+    offer: Offer,
 ) -> Result<(Stream, bool), ConnectError> {
-    let made = timeout_at(deadline, make(upstream, endpoint, deadline)).await;
+    let made = timeout_at(deadline, make(upstream, endpoint, deadline, offer)).await;
     made.unwrap_or_else(|_| Err(ConnectError::Timeout(upstream.connect_timeout())))
 }
 
@@ -67,6 +77,7 @@ async fn make(
     upstream: &Upstream,
     endpoint: &Endpoint,
     deadline: Instant,
+    offer: Offer,
 ) -> Result<(Stream, bool), ConnectError> {
     let host = || endpoint.host().to_owned();
     let addresses = endpoint.addresses().resolve().await;
@@ -79,10 +90,16 @@ async fn make(
             let source = io::Error::other("TLS is not set up"); // never in clear text instead
             return Err(ConnectError::Tls { host: host(), source });
         }
-        return Ok((Stream::Plain(socket), upstream.h2c()));
+        return Ok((Stream::Plain(socket), upstream.h2c() && offer == Offer::Any));
     };
     let connector = TlsConnector::from(Arc::clone(config));
-    let tls = connector.connect(name.clone(), socket).await;
+    let tls = match offer {
+        Offer::Any => connector.connect(name.clone(), socket).await,
+        Offer::Http1 => {
+            let connector = connector.with_alpn(vec![b"http/1.1".to_vec()]);
+            connector.connect(name.clone(), socket).await
+        }
+    };
     let tls = tls.map_err(|source| ConnectError::Tls { host: host(), source })?;
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     Ok((Stream::Tls(Box::new(tls)), http2))

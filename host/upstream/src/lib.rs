@@ -28,6 +28,8 @@ mod connect;
 
 mod wire;
 
+mod tunnel;
+
 mod socket;
 
 mod body;
@@ -60,7 +62,8 @@ pub use health::{TABLE as HEALTH_CHECKS, Variant as HealthCheck};
 pub use pool::Pools;
 pub use retry::{Attempt, Decision, Outcome, Proposal, decide, is_idempotent};
 pub use safeguards::ServerHealth;
-pub use send::{Failure, Processed, ProtocolError, SendError, Tried, send};
+pub use send::{Failure, Processed, ProtocolError, Reason, SendError, Tried, Upgrade, send};
+pub use tunnel::Tunnel;
 pub use upstream::{
     Counters, Endpoint, EndpointId, EndpointSet, TlsError, Upstream, UpstreamError,
 };

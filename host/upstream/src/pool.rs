@@ -6,6 +6,8 @@ mod http1;
 
 mod http2;
 
+mod switch;
+
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -23,12 +25,13 @@ use tokio::{
 
 use crate::{
     body::OutBody,
-    connect::{ConnectError, connect},
+    connect::{ConnectError, Offer, connect},
     upstream::{Endpoint, EndpointId, Upstream},
     wire::Gauge,
 };
 
-pub(crate) use line::LineId;
+pub(crate) use line::{LineId, Open};
+pub(crate) use switch::Switching;
 
 /// The connections of one worker, by endpoint.
 ///
@@ -133,7 +136,7 @@ impl Pools {
         endpoint: &Arc<Endpoint>,
         deadline: Instant,
     ) -> Result<Lease, ConnectError> {
-        let (stream, http2) = connect(upstream, endpoint, deadline).await?;
+        let (stream, http2) = connect(upstream, endpoint, deadline, Offer::Any).await?;
         endpoint.set_speaks_http2(http2);
         if !http2 {
             let lease = http1::open(stream, endpoint.clone(), self.keep(upstream)).await?;
@@ -145,6 +148,18 @@ impl Pools {
         let lease = http2::Shared::fresh_lease(&shared);
         self.0.borrow_mut().entry(endpoint.id()).or_default().shared.push(shared);
         Ok(Lease::Http2(lease))
+    }
+
+    /// A connection for a request that wants to leave HTTP: a new one within the connect timeout.
+    pub(crate) async fn dial_to_switch(
+        &self,
+        upstream: &Upstream,
+        endpoint: &Arc<Endpoint>,
+    ) -> Result<Switching, ConnectError> {
+        let deadline = Instant::now() + upstream.connect_timeout();
+        let made = connect(upstream, endpoint, deadline, Offer::Http1).await;
+        let (stream, _) = made.inspect_err(|_| endpoint.counters().not_opened())?;
+        http1::open_to_switch(stream, endpoint.clone(), self.keep(upstream)).await
     }
 
     fn dialing(&self, endpoint: &Endpoint) -> Option<Rc<Notify>> {

@@ -1,6 +1,10 @@
 //! One attempt.
 
+mod bounds;
+
 mod error;
+
+mod reason;
 
 mod failed;
 
@@ -8,13 +12,15 @@ mod request;
 
 mod response;
 
+mod switch;
+
 mod tried;
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::{
     body::{Hold, InBody, OutBody, Watch},
@@ -22,13 +28,17 @@ use crate::{
     outlier::Ended,
     pool::{Lease, Pools},
     retry::is_idempotent,
+    tunnel::Tunnel,
     upstream::{Endpoint, InFlight, Upstream},
 };
 
+use bounds::Bounds;
 use failed::Failed;
 
 pub use error::{Failure, Processed, SendError};
+pub use reason::Reason;
 pub use response::ProtocolError;
+pub use switch::Upgrade;
 pub use tried::Tried;
 
 /// One attempt: chooses an endpoint, takes a connection, sends the request, waits for the response head.
@@ -44,8 +54,9 @@ pub use tried::Tried;
 /// Before all that it needs leave of the upstream's [`Circuit`](crate::Circuit), which may take a moment, or be refused
 /// with [`Failure::Overloaded`].
 ///
-/// Informational responses are dropped. A `101` is an error, since upgrades are not asked for. Dropping the future cancels
-/// the request. Must run in a `LocalSet` of a current-thread runtime.
+/// Informational responses are dropped, and more than 8 of them are an error. A `101` is one too unless the request has
+/// an [`Upgrade`] in its extensions. Dropping the future cancels the request. Must run in a `LocalSet` of a current-thread
+/// runtime.
 pub async fn send(
     upstream: &Arc<Upstream>,
     pools: &Pools,
@@ -67,7 +78,8 @@ pub async fn send(
         method: request.method().clone(),
         processed: Cell::new(Processed::No),
     };
-    attempt.run(request, tried.deadline).await
+    let first_byte = tried.began.map(|began| (began, upstream.timeouts().first_byte));
+    attempt.run(request, Bounds { deadline: tried.deadline, first_byte }).await
 }
 
 /// Leave of the circuit, after a while if there is no room at once.
@@ -92,30 +104,31 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn run(
         self,
-        request: Request<OutBody>,
-        deadline: Option<Instant>,
+        mut request: Request<OutBody>,
+        bounds: Bounds,
     ) -> Result<Response<InBody>, SendError> {
         let anonymous = !request::has_host(&request);
+        let upload = request.body_mut().watch();
         let began = self.upstream.wants_latency().then(Instant::now);
-        let answered = match deadline {
-            None => self.exchange(request).await,
-            Some(deadline) => {
-                let ended = timeout_at(deadline, self.exchange(request)).await;
-                ended.unwrap_or_else(|_| Err(SendError::timeout(self.processed.get())))
-            }
-        };
+        let answered = bounds.keep(self.exchange(request), upload.as_deref()).await;
+        let answered = answered.unwrap_or_else(|| Err(SendError::timeout(self.processed.get())));
         if let Some(began) = began {
             self.endpoint.answered(began.elapsed(), answered.is_err());
         }
         match answered {
-            Ok((response, lease, upload)) => {
+            Ok(Answer::Switched(response, tunnel)) => {
+                self.answered(response.status().as_u16());
+                let tunnel = tunnel.holding(self.in_flight.without_leave());
+                Ok(response.map(|body| InBody::switched(body, tunnel)))
+            }
+            Ok(Answer::Http(response, lease, upload)) => {
                 self.answered(response.status().as_u16());
                 let hold = Hold { lease, upload, in_flight: self.in_flight };
                 let stall = self.upstream.timeouts().stall;
                 Ok(response.map(|body| InBody::new(body, hold, stall)))
             }
             Err(mut error) => {
-                self.failed(&error);
+                self.failed(&error, upload.as_deref());
                 if let Some(unsent) = error.unsent.as_deref_mut().filter(|_| anonymous) {
                     request::forget_host(unsent); // the next endpoint has another name
                 }
@@ -126,15 +139,22 @@ impl Attempt<'_> {
 
     /// A response head came: what it says about endpoint and upstream.
     fn answered(&self, status: u16) {
-        self.in_flight.permit().answered(Some(status));
+        if let Some(permit) = self.in_flight.permit() {
+            permit.answered(Some(status));
+        }
         self.note(Ended::with(status));
     }
 
     /// None came.
-    fn failed(&self, error: &SendError) {
+    fn failed(&self, error: &SendError, upload: Option<&Watch>) {
         self.endpoint.counters().failed();
         if error.kind == Failure::Timeout {
-            self.in_flight.permit().answered(None);
+            if upload.is_some_and(|upload| upload.ended().is_none()) {
+                return; // it was the client who took so long
+            }
+            if let Some(permit) = self.in_flight.permit() {
+                permit.answered(None);
+            }
         }
         if let Some(ended) = Ended::in_failure(error) {
             self.note(ended);
@@ -154,6 +174,9 @@ impl Attempt<'_> {
                 Processed::No,
                 "`CONNECT` is not forwarded",
             ));
+        }
+        if let Some(upgrade) = request.extensions().get::<Upgrade>().cloned() {
+            return Box::pin(self.switch(request, upgrade)).await; // boxed, because it is large and rare
         }
         let upload = request.body_mut().watch();
         let mut stale = None;
@@ -200,8 +223,13 @@ impl Attempt<'_> {
     }
 }
 
-/// A response head that passed, with the connection its body comes on.
-type Answer = (Response<Incoming>, Lease, Option<Rc<Watch>>);
+/// A response head that passed.
+enum Answer {
+    /// With the connection its body comes on.
+    Http(Response<Incoming>, Lease, Option<Rc<Watch>>),
+    /// The connection belongs to the new protocol.
+    Switched(Response<Incoming>, Box<Tunnel>),
+}
 
 fn accept(
     mut response: Response<Incoming>,
@@ -212,5 +240,5 @@ fn accept(
         gauge.head_came();
     }
     response::check(&mut response)?; // if not, the connection is cut with the lease
-    Ok((response, lease, upload))
+    Ok(Answer::Http(response, lease, upload))
 }

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use socket2::SockRef;
@@ -35,6 +36,11 @@ impl Socket {
     /// The mark that makes the next read look at the socket itself.
     pub(crate) fn mark(&self) -> Rc<Cell<bool>> {
         self.look.clone()
+    }
+
+    /// Whatever closes the connection, it will be a reset.
+    pub(crate) fn reset(&self) {
+        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO)); // if not, it is closed all the same
     }
 
     fn look(&self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

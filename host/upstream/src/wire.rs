@@ -1,5 +1,7 @@
 //! The bytes of one connection, watched where hyper does not look.
 
+mod interim;
+
 use std::{
     cell::Cell,
     io,
@@ -12,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use crate::socket::Socket;
+use interim::Interim;
 
 /// Bytes read before the response head is complete at most, heads of informational responses (RFC 9110 15.2) included.
 /// hyper bounds one head, this bounds their number. It lies above what hyper reads ahead of a slow reader.
@@ -44,6 +47,7 @@ pub(crate) struct Gauge {
     wrote: Cell<bool>,
     flooded: Cell<bool>,
     write_failed: Cell<bool>,
+    interim: Cell<Interim>,
 }
 
 impl Gauge {
@@ -55,6 +59,7 @@ impl Gauge {
             wrote: Cell::new(false),
             flooded: Cell::new(false),
             write_failed: Cell::new(false),
+            interim: Cell::new(Interim::new()),
         }
     }
 
@@ -69,6 +74,7 @@ impl Gauge {
         self.awaits_head.set(true);
         self.read.set(0);
         self.wrote.set(false);
+        self.interim.set(Interim::new());
     }
 
     /// The response head came.
@@ -91,12 +97,19 @@ impl Gauge {
         self.flooded.get()
     }
 
-    fn count_read(&self, bytes: usize) -> io::Result<()> {
+    fn count_read(&self, fresh: &[u8]) -> io::Result<()> {
+        let bytes = fresh.len();
         if bytes == 0 && self.write_failed.get() {
             return Err(io::ErrorKind::ConnectionReset.into()); // the write took the socket's error, this is no clean end
         }
         self.read.set(self.read.get().saturating_add(bytes));
-        if self.awaits_head.get() && self.read.get() > MAX_HEADS {
+        if !self.awaits_head.get() {
+            return Ok(());
+        }
+        let mut interim = self.interim.get();
+        let too_many = interim.read(fresh);
+        self.interim.set(interim);
+        if too_many || self.read.get() > MAX_HEADS {
             self.flooded.set(true);
             return Err(io::Error::other("more before the response than is allowed"));
         }
@@ -117,6 +130,14 @@ impl Wire {
     pub(crate) fn new(stream: Stream, http2: bool) -> (Self, Rc<Gauge>) {
         let gauge = Rc::new(Gauge::new(stream.look()));
         (Self { stream, gauge: gauge.clone(), http2 }, gauge)
+    }
+
+    /// From now on the connection closes with a reset.
+    pub(crate) fn reset(&self) {
+        match &self.stream {
+            Stream::Plain(socket) => socket.reset(),
+            Stream::Tls(tls) => tls.get_ref().0.reset(),
+        }
     }
 
     fn count_write(
@@ -156,7 +177,7 @@ impl AsyncRead for Wire {
             Stream::Plain(socket) => ready!(Pin::new(socket).poll_read(cx, buf))?,
             Stream::Tls(tls) => ready!(Pin::new(tls).poll_read(cx, buf))?,
         }
-        Poll::Ready(this.gauge.count_read(buf.filled().len().saturating_sub(before)))
+        Poll::Ready(this.gauge.count_read(buf.filled().get(before..).unwrap_or_default()))
     }
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct Route {
     pub(crate) retry: Option<At<Retry>>,
     /// Largest request body. Default: the listener's.
     pub(crate) body: Option<At<Amount<Size>>>,
+    /// Protocols that a client may change to, such as `websocket`. Default: none.
+    pub(crate) upgrades: Option<At<Vec<At<String>>>>,
+    /// How long a connection that changed its protocol may carry nothing. Default: `1h`.
+    pub(crate) tunnel_idle: Option<At<Amount<Time>>>,
 }
 
 /// One condition or several, any of which is enough.

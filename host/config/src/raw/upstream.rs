@@ -140,6 +140,8 @@ pub(crate) struct Timeouts {
     pub(crate) connect: Option<At<Amount<Time>>>,
     /// Between two parts of a response body. Default: `30s`.
     pub(crate) stall: Option<At<Amount<Time>>>,
+    /// From the end of the request, body and all, to the begin of the response. Default: `15s`.
+    pub(crate) first_byte: Option<At<Amount<Time>>>,
 }
 
 /// TLS towards servers with `https`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edgewit_model::{ListenerName, Retry, RetryOn, Rewrite, Route, RouteName};
 
-use super::{Chains, Cx, action, health, matcher, plugin};
+use super::{Chains, Cx, action, health, matcher, plugin, upgrades};
 use crate::{
     code,
     places::Places,
@@ -14,6 +14,8 @@ use crate::{
 
 /// Longer than a person waits, shorter than the 60 s after which most clients and load balancers give up.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Those who keep a WebSocket open ping every minute or less; what says nothing for an hour was forgotten.
+const TUNNEL_IDLE: Duration = Duration::from_secs(3_600);
 const MOST_LISTENERS: usize = 1_024;
 
 pub(super) fn route(
@@ -36,6 +38,7 @@ pub(super) fn route(
     let action = action::action(&raw, cx);
     let timeout = cx.time(&raw.timeout, TIMEOUT);
     let body = raw.body.is_some().then(|| cx.size(&raw.body, TINY));
+    let upgrades = upgrades::upgrades(&raw, cx);
     Some(Route {
         matchers,
         listeners: listeners(raw.listeners.as_ref(), cx),
@@ -44,6 +47,8 @@ pub(super) fn route(
         timeout,
         retry: retry(raw.retry.as_ref(), cx),
         body,
+        upgrades,
+        tunnel_idle: cx.time(&raw.tunnel_idle, TUNNEL_IDLE),
         action: action?,
         name,
     })

@@ -53,6 +53,7 @@ pub(super) fn upstream(
         timeouts: UpstreamTimeouts {
             connect: cx.time(&raw.timeouts.connect, timeouts.connect),
             stall: cx.time(&raw.timeouts.stall, timeouts.stall),
+            first_byte: cx.time(&raw.timeouts.first_byte, timeouts.first_byte),
         },
         tls: tls(&raw.tls, pems, cx),
         h2c,

@@ -1,11 +1,11 @@
 //! The example configurations of the documentation, as far as their keys exist.
 
-use std::time::Duration;
-
 use edgewit_model::{
     Action, Balance, Circuit, Concurrency, Config, Health, HealthKind, HostPattern, Isolation,
     LogTarget, OnError, Outlier, SuccessRate, TlsVersion,
 };
+
+use std::time::Duration;
 
 use super::*;
 
@@ -161,6 +161,9 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(names, ["jwt-auth", "geo", "hello"]);
     assert_eq!(orders.filters[1].config.as_ref().unwrap()["blocked"][0], "KP");
     assert!(orders.rewrite.upstream_host);
+    assert_eq!(orders.upgrades, ["websocket"]);
+    assert_eq!(orders.tunnel_idle, Duration::from_secs(600));
+    assert_eq!(config.upstreams["orders"].timeouts.first_byte, Duration::from_secs(15));
     let split = &config.routes["split"];
     assert_eq!(split.matchers[0].host, Some(HostPattern::Wildcard(".example.com".into())));
     let Action::Forward(upstreams) = &split.action else { panic!() };

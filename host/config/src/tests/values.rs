@@ -201,6 +201,11 @@ fn upstreams_are_checked() {
             "servers = ['https://a'], tls.server-name = 'a b'",
             "E0105 1: `a b` is no host name or address",
         ),
+        ("servers = ['http://a'], timeouts.first-byte = '3s'", ""),
+        (
+            "servers = ['http://a'], timeouts.first-byte = '0s'",
+            "E0105 1: a duration here is `1ms` to `8760h`",
+        ),
         ("servers = ['${env:ORDERS}', '${env:NONE:-http://b}']", ""),
         ("servers = ['${env:ORDERS}/secret']", "E0601 1: `${env:ORDERS}/secret` is no server"),
         ("servers = ['${env:NONE}']", "E0111 1: environment variable `NONE` is not set"),
@@ -230,6 +235,23 @@ fn routes_are_checked() {
         (
             "match = '/r'\nupstream = 'a'\nredirect.location = '/b'",
             "E0306 7: a route cannot have both `upstream` and `redirect`",
+        ),
+        (
+            "match = '/r'\nupstream = 'a'\nupgrades = ['websocket', 'x/1']",
+            "E0105 7: `x/1` is no protocol",
+        ),
+        ("match = '/r'\nupstream = 'a'\nupgrades = ['websocket', 'irc']\ntunnel-idle = '5m'", ""),
+        (
+            "match = '/r'\nupstream = 'a'\nupgrades = ['WebSocket']",
+            "E0105 7: `WebSocket` is no protocol",
+        ),
+        (
+            "match = '/r'\nupstream = 'a'\nupgrades = ['h2c']",
+            "E0105 7: a client cannot change to `h2c`",
+        ),
+        (
+            "match = '/r'\nrespond = {}\nupgrades = ['websocket']",
+            "W0302 7: `upgrades` has no effect without an upstream",
         ),
         ("match = '/r'\nrespond.status = 99", "E0307 6: a status here is 200 to 599, not 99"),
         (

@@ -73,6 +73,7 @@ pub(super) fn copy<B>(request: &Request<B>) -> Request<()> {
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
     copy
 }
 

@@ -4,13 +4,13 @@ use std::{
     cell::{Cell, RefCell},
     future::Future,
     pin::Pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::{
-    task::spawn_local,
+    task::{AbortHandle, spawn_local},
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -19,15 +19,29 @@ use tokio::{
 #[derive(Clone)]
 pub(crate) struct Streams {
     /// Of the request that was handed out last and whose stream has not been run yet.
-    next: Rc<RefCell<Option<Rc<StreamWatch>>>>,
+    next: Rc<Next>,
     stall: Duration,
 }
 
+type Next = RefCell<Option<Rc<StreamWatch>>>;
+
 /// Whether it is the client's turn.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct StreamWatch {
     /// Since when the client has had something to take.
     since: Cell<Option<Instant>>,
+    next: Weak<Next>,
+    writer: Cell<Writer>,
+}
+
+/// The task of hyper's that writes to a client whose stream has left HTTP.
+#[derive(Default)]
+enum Writer {
+    #[default]
+    None,
+    /// hyper begins it with the response.
+    Expected,
+    Running(AbortHandle),
 }
 
 impl Streams {
@@ -37,7 +51,8 @@ impl Streams {
 
     /// A request came; its stream is the next that is run.
     pub(crate) fn begin(&self) -> Rc<StreamWatch> {
-        let watch = Rc::new(StreamWatch::default());
+        let next = Rc::downgrade(&self.next);
+        let watch = Rc::new(StreamWatch { next, ..StreamWatch::default() });
         *self.next.borrow_mut() = Some(Rc::clone(&watch));
         watch
     }
@@ -49,6 +64,22 @@ impl StreamWatch {
         self.since.set(Some(Instant::now()));
     }
 
+    /// The response that is about to be returned makes the stream leave HTTP. Nothing is awaited until hyper has begun the
+    /// task that writes to it.
+    pub(crate) fn leaves_http(self: &Rc<Self>) {
+        if let Some(next) = self.next.upgrade() {
+            self.writer.set(Writer::Expected);
+            *next.borrow_mut() = Some(Rc::clone(self));
+        }
+    }
+
+    /// Resets the stream that has left HTTP. Left to itself hyper ends it as if all had been said.
+    pub(crate) fn reset(&self) {
+        if let Writer::Running(writer) = self.writer.take() {
+            writer.abort();
+        }
+    }
+
     /// The response was asked for the next part.
     pub(crate) fn asked(&self) {
         self.since.set(None);
@@ -58,7 +89,12 @@ impl StreamWatch {
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let watch = self.next.borrow_mut().take();
-        spawn_local(Watched { stream: Box::pin(stream), watch, stall: self.stall, timer: None });
+        let of_tunnel = watch.clone().filter(|w| matches!(w.writer.take(), Writer::Expected));
+        let stream = Watched { stream: Box::pin(stream), watch, stall: self.stall, timer: None };
+        let task = spawn_local(stream);
+        if let Some(watch) = of_tunnel {
+            watch.writer.set(Writer::Running(task.abort_handle()));
+        }
     }
 }
 

@@ -18,4 +18,14 @@ mod timeouts;
 
 mod protocols;
 
+mod upgrades;
+
+mod grpc;
+
+mod passing;
+
+mod refusals;
+
+mod broken;
+
 mod lifecycle;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::{BodyError, Cause, Watch, trailers};
 use crate::{
     pool::Lease,
+    tunnel::Tunnel,
     upstream::{EndpointId, InFlight},
 };
 
@@ -30,6 +31,7 @@ pub struct InBody {
     hold: Option<Hold>,
     stall: Stall,
     failed: bool,
+    tunnel: Option<Box<Tunnel>>,
 }
 
 /// What a response keeps while its body is read.
@@ -47,11 +49,23 @@ impl InBody {
             hold: Some(hold),
             stall: Stall { limit: stall, timer: None, armed: false },
             failed: false,
+            tunnel: None,
         };
         if body.incoming.is_end_stream() {
             body.release();
         }
         body
+    }
+
+    /// The body of a `101`, which is none, with the connection that belongs to another protocol now.
+    pub(crate) fn switched(incoming: Incoming, tunnel: Tunnel) -> Self {
+        let stall = Stall { limit: Duration::MAX, timer: None, armed: false }; // never asked
+        Self { incoming, hold: None, stall, failed: false, tunnel: Some(Box::new(tunnel)) }
+    }
+
+    /// The connection, if the upstream changed the protocol as it was asked to. Dropping the body closes it.
+    pub fn into_tunnel(self) -> Option<Box<Tunnel>> {
+        self.tunnel
     }
 
     /// The endpoint that answers; `None` once the body has ended.

@@ -1,7 +1,7 @@
 //! The body of a request on its way to an upstream.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt,
     pin::Pin,
     rc::Rc,
@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
 use super::BodyError;
 
@@ -33,6 +34,7 @@ enum Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     error: RefCell<Option<BodyError>>,
+    ended: Cell<Option<Instant>>,
 }
 
 impl OutBody {
@@ -81,6 +83,15 @@ impl Watch {
     pub(crate) fn error(&self) -> Option<BodyError> {
         self.error.borrow().clone()
     }
+
+    /// When the stream had been read to its end.
+    pub(crate) fn ended(&self) -> Option<Instant> {
+        self.ended.get()
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.set(self.ended.get().or_else(|| Some(Instant::now())));
+    }
 }
 
 impl Body for OutBody {
@@ -102,8 +113,12 @@ impl Body for OutBody {
             Kind::Stream(stream) => stream,
         };
         let frame = ready!(stream.as_mut().poll_frame(cx));
-        if let (Some(watch), Some(Err(error))) = (&this.watch, &frame) {
-            *watch.error.borrow_mut() = Some(error.clone());
+        if let Some(watch) = &this.watch {
+            match &frame {
+                Some(Err(error)) => *watch.error.borrow_mut() = Some(error.clone()),
+                Some(Ok(_)) if !stream.is_end_stream() => {}
+                _ => watch.end(),
+            }
         }
         Poll::Ready(frame)
     }

@@ -13,7 +13,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 
-use super::{Shelves, line::Line, line::LineId};
+use super::{Shelves, line::Line, line::LineId, switch::Switching};
 use crate::{
     body::OutBody,
     connect::ConnectError,
@@ -33,15 +33,37 @@ pub(super) async fn open(
     endpoint: Arc<Endpoint>,
     keep: Keep,
 ) -> Result<Http1Lease, ConnectError> {
+    let (idle, connection) = begin(stream, endpoint, &keep).await?;
+    idle.drive(connection, keep.idle_timeout);
+    Ok(Http1Lease::new(idle, keep, false))
+}
+
+/// The same for a request that wants to leave HTTP.
+pub(super) async fn open_to_switch(
+    stream: Stream,
+    endpoint: Arc<Endpoint>,
+    keep: Keep,
+) -> Result<Switching, ConnectError> {
+    let (idle, connection) = begin(stream, endpoint, &keep).await?;
+    Ok(Switching::new(idle, connection, keep))
+}
+
+/// A connection that nobody drives yet.
+async fn begin(
+    stream: Stream,
+    endpoint: Arc<Endpoint>,
+    keep: &Keep,
+) -> Result<(Idle, Connection), ConnectError> {
     let (wire, gauge) = Wire::new(stream, false);
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_BUFFER).max_header_size(MAX_HEAD);
     let handshake = builder.handshake(TokioIo::new(wire)).await;
     let (sender, connection) = handshake.map_err(ConnectError::Http)?;
     let line = Line::new(gauge, endpoint, keep.pools.clone(), keep.max_age);
-    line.drive(connection, keep.idle_timeout);
-    Ok(Http1Lease::new(Idle { sender, line }, keep, false))
+    Ok((Idle { sender, line }, connection))
 }
+
+pub(super) type Connection = http1::Connection<TokioIo<Wire>, OutBody>;
 
 /// A connection without a request.
 pub(super) struct Idle {
@@ -81,6 +103,27 @@ impl Idle {
     pub(super) fn id(&self) -> LineId {
         self.line.id
     }
+
+    pub(super) fn gauge(&self) -> &Gauge {
+        &self.line.gauge
+    }
+
+    pub(super) fn endpoint(&self) -> Arc<Endpoint> {
+        self.line.shared_endpoint()
+    }
+
+    /// Gives the connection a task of its own.
+    pub(super) fn drive(&self, connection: Connection, idle_timeout: Duration) {
+        self.line.drive(connection, idle_timeout);
+    }
+
+    pub(super) fn send(
+        &mut self,
+        request: Request<OutBody>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<OutBody>>>> + use<>
+    {
+        self.sender.try_send_request(request)
+    }
 }
 
 /// A connection that is busy with a request.
@@ -98,7 +141,7 @@ struct CutOnDrop {
 }
 
 impl Http1Lease {
-    fn new(idle: Idle, keep: Keep, reused: bool) -> Self {
+    pub(super) fn new(idle: Idle, keep: Keep, reused: bool) -> Self {
         let line = CutOnDrop { line: idle.line, armed: true };
         Self { sender: idle.sender, line, keep, reused }
     }

@@ -70,6 +70,10 @@ impl Line {
         &self.endpoint
     }
 
+    pub(super) fn shared_endpoint(&self) -> Arc<Endpoint> {
+        self.endpoint.clone()
+    }
+
     /// Begins to drive the connection: its one task.
     pub(super) fn drive(self: &Rc<Self>, connection: impl Future + 'static, idle: Duration) {
         let open = Open::new(self.endpoint.clone());
@@ -141,10 +145,10 @@ fn spread(age: Duration, id: LineId) -> Duration {
 }
 
 /// Counts a connection as open until its task ends.
-struct Open(Arc<Endpoint>);
+pub(crate) struct Open(Arc<Endpoint>);
 
 impl Open {
-    fn new(endpoint: Arc<Endpoint>) -> Self {
+    pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
         endpoint.counters().opened();
         Self(endpoint)
     }

@@ -10,6 +10,7 @@ use crate::{
     body::{OutBody, Watch},
     pool::Lease,
     retry::is_idempotent,
+    wire::Gauge,
 };
 
 /// What went wrong with a request on a connection.
@@ -21,22 +22,29 @@ pub(super) struct Failed {
 
 impl Failed {
     pub(super) fn new(
-        mut failed: TrySendError<Request<OutBody>>,
+        failed: TrySendError<Request<OutBody>>,
         lease: &Lease,
+        upload: Option<&Watch>,
+    ) -> Self {
+        Self::on(failed, lease.gauge(), upload)
+    }
+
+    /// `gauge`: what is known about the request, if it had the connection for itself.
+    pub(super) fn on(
+        mut failed: TrySendError<Request<OutBody>>,
+        gauge: Option<&Gauge>,
         upload: Option<&Watch>,
     ) -> Self {
         let unsent = failed.take_message();
         let error = failed.into_error();
-        let silent = lease.gauge().is_none_or(|gauge| !gauge.has_read());
+        let silent = gauge.is_none_or(|gauge| !gauge.has_read());
         let (kind, processed) = match unsent {
             Some(_) => (Failure::Reset, Processed::No),
-            None => kind_of(&error, lease),
+            None => kind_of(&error, gauge),
         };
         let mut error = match upload.and_then(Watch::error) {
             Some(body) => SendError::new(Failure::Request, processed, body),
-            None if lease.gauge().is_some_and(|gauge| gauge.is_flooded()) => {
-                ProtocolError::Flood.into()
-            }
+            None if gauge.is_some_and(Gauge::is_flooded) => ProtocolError::Flood.into(),
             None => SendError::new(kind, processed, error),
         };
         error.unsent = unsent.map(Box::new);
@@ -67,11 +75,11 @@ impl Failed {
     }
 }
 
-fn kind_of(error: &hyper::Error, lease: &Lease) -> (Failure, Processed) {
+fn kind_of(error: &hyper::Error, gauge: Option<&Gauge>) -> (Failure, Processed) {
     if let Some(error) = error.source().and_then(|e| e.downcast_ref::<h2::Error>()) {
         return kind_of_http2(error);
     }
-    let untouched = lease.gauge().is_some_and(|gauge| !gauge.has_written());
+    let untouched = gauge.is_some_and(|gauge| !gauge.has_written());
     let processed = if untouched { Processed::No } else { Processed::Maybe };
     match error {
         // The body was shorter than its exact `size_hint`.

@@ -6,7 +6,7 @@ use http::{
 };
 
 /// Fields of a response head at most. hyper keeps to the same number for HTTP/1.1.
-const MAX_FIELDS: usize = 100;
+pub(super) const MAX_FIELDS: usize = 100;
 
 /// What is wrong with a response. It is refused whole, never repaired: an upstream and a client that read it differently
 /// would take one response for two.

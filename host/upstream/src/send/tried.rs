@@ -26,6 +26,9 @@ pub struct Tried {
     pub prefer: Option<u64>,
     /// Where the choice of an attempt is left as soon as it is made, for whoever has to avoid it meanwhile.
     pub chosen: Option<Rc<Cell<Option<EndpointId>>>>,
+    /// When the next attempt begins. From then on, or from the end of a longer upload, the upstream's
+    /// [`first_byte`](edgewit_model::UpstreamTimeouts::first_byte) bounds the wait for the response head; `None`: nothing does.
+    pub began: Option<Instant>,
 }
 
 impl Tried {

@@ -65,6 +65,7 @@ async fn heads_beyond_their_limits_are_refused() {
         let end = "HTTP/1.1 204 No Content\r\n\r\n";
         assert_eq!(failure(hint.repeat(10_000) + end).await, expected, "10,000 hints");
         assert_eq!(failure(hint.repeat(8) + end).await, None, "8 hints");
+        assert_eq!(failure(hint.repeat(9) + end).await, expected, "9 hints");
     })
     .await;
 }

@@ -19,3 +19,5 @@ mod tls;
 mod kept;
 
 mod health;
+
+mod upgrades;

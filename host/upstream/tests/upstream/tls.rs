@@ -18,7 +18,10 @@ use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::spawn_local, time::sleep};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::support::{Raw, Worker, config, get, post, worker};
+use crate::{
+    support::{Raw, Worker, config, get, post, worker},
+    upgrades::upgrade,
+};
 
 /// Certificate authorities, one of which the client trusts.
 struct Authority {
@@ -131,6 +134,20 @@ async fn the_protocol_is_agreed_on_in_the_handshake() {
             }
             assert_eq!(client.upstream.endpoints()[0].counters().connects(), 1);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_http1_can_be_left_again() {
+    worker(async {
+        let authority = Authority::new("ours");
+        let raw = Raw::bind().await;
+        let client = client(&authority, &raw, None);
+        serve(raw, authority.server("127.0.0.1", false, &["h2", "http/1.1"]));
+        assert_eq!(client.ask(get()).await.unwrap(), (200, "HTTP/2.0 ".into()));
+        let upgraded = client.ask(upgrade("websocket")).await.unwrap();
+        assert_eq!(upgraded, (200, "HTTP/1.1 ".into()));
     })
     .await;
 }

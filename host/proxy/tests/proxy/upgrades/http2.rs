@@ -1,0 +1,97 @@
+//! WebSockets on streams of HTTP/2 (RFC 8441).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::ext::Protocol;
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::Role},
+};
+
+use super::{SWITCH, echo, exchange, websockets};
+use crate::support::{Backend, Gateway, http2, read_head, until, within};
+
+#[tokio::test]
+async fn websockets_of_http2_become_those_of_http1() {
+    let backend = echo().await;
+    let gateway = Gateway::changed(&backend, websockets);
+    let mut sender = http2(gateway.address).await;
+    let body = || Empty::new().map_err(|e| match e {}).boxed_unsync();
+    // After the first answer the client knows the settings.
+    within(sender.send_request(Request::get("http://a/").body(body()).unwrap())).await.unwrap();
+    let request = Request::connect("http://a/chat")
+        .extension(Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13");
+    let response = within(sender.send_request(request.body(body()).unwrap())).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(!response.headers().contains_key("sec-websocket-accept"));
+    let stream = TokioIo::new(within(hyper::upgrade::on(response)).await.unwrap());
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+    exchange(&mut socket).await;
+    within(socket.send(Message::text("die"))).await.unwrap();
+    assert!(within(socket.next()).await.unwrap().is_err());
+    drop(socket);
+    until("it has ended", || gateway.metrics.text().contains("edgewit_tunnels 0")).await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_upstream_breaks_is_reset() {
+    let backend = Backend::new(|mut stream, _| async move {
+        read_head(&mut stream).await.unwrap();
+        stream.write_all(SWITCH.as_bytes()).await.unwrap();
+        stream.read_u8().await.unwrap();
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    })
+    .await;
+    let gateway = Gateway::changed(&backend, websockets);
+    let stream = within(TcpStream::connect(gateway.address)).await.unwrap();
+    let (client, connection) = within(h2::client::handshake(stream)).await.unwrap();
+    tokio::spawn(connection);
+    until("the settings have come", || client.is_extended_connect_protocol_enabled()).await;
+    let request = Request::connect("http://a/chat");
+    let request = request.extension(h2::ext::Protocol::from_static("websocket")).body(()).unwrap();
+    let mut client = within(client.ready()).await.unwrap();
+    let (response, mut stream) = client.send_request(request, false).unwrap();
+    let response = within(response).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    stream.send_data(Bytes::from_static(b"x"), false).unwrap();
+    let end = within(response.into_body().data()).await;
+    assert!(matches!(&end, Some(Err(error)) if error.is_reset()), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_stream_of_http2_opens_only_what_the_upstream_opened() {
+    for (answer, expected) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", 502),
+        ("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno", 403),
+        ("HTTP/1.1 101 Switching Protocols\r\nupgrade: irc\r\n\r\n", 502),
+    ] {
+        let backend = Backend::answering(answer).await;
+        for (allowed, expected) in [(true, expected), (false, 405)] {
+            let gateway = Gateway::changed(&backend, |route| {
+                if allowed {
+                    websockets(route);
+                }
+            });
+            let mut sender = http2(gateway.address).await;
+            let body = || Empty::<Bytes>::new().map_err(|e| match e {}).boxed_unsync();
+            let warm = Request::get("http://a/").body(body()).unwrap();
+            let _ = within(sender.send_request(warm)).await.unwrap();
+            let request = Request::connect("http://a/chat")
+                .extension(Protocol::from_static("websocket"))
+                .body(body());
+            let response = within(sender.send_request(request.unwrap())).await.unwrap();
+            assert_eq!(response.status(), expected, "{answer} {allowed}");
+        }
+    }
+}
