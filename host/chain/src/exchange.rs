@@ -1,6 +1,6 @@
 //! One request with its response, as filters see it.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use edgewit_model::{Authority, ListenerName, NormalizedPath, RouteName, UpstreamName};
 use http::{HeaderMap, Method, StatusCode, Version};
@@ -57,6 +57,8 @@ pub struct Exchange {
     pub upstream: Option<UpstreamName>,
     /// The response's head, once there is one.
     pub response: Option<ResponseHead>,
+    /// Whom the certificate names that the client has shown.
+    pub client_identity: Option<Arc<str>>,
 }
 
 /// The head of a response.
@@ -84,6 +86,7 @@ impl Exchange {
             Fact::RequestId => self.request_id.as_ref().into(),
             Fact::Subject => self.subject.as_deref()?.into(),
             Fact::Upstream => self.upstream.as_ref()?.as_str().into(),
+            Fact::ClientIdentity => self.client_identity.as_deref()?.into(),
         })
     }
 }

@@ -19,11 +19,12 @@ pub enum Fact {
     RequestId,
     Subject,
     Upstream,
+    ClientIdentity,
 }
 
 impl Fact {
     /// All facts, in the order of their numbers.
-    pub const ALL: [Fact; 12] = [
+    pub const ALL: [Fact; 13] = [
         Fact::Method,
         Fact::Scheme,
         Fact::Authority,
@@ -36,6 +37,7 @@ impl Fact {
         Fact::RequestId,
         Fact::Subject,
         Fact::Upstream,
+        Fact::ClientIdentity,
     ];
 }
 

@@ -198,7 +198,8 @@ if the filter deserves it."
 "Many calls were stopped by fuel, time or memory. Either the filter has a fault or its `limits` are too small for what it does."
 
 "E0501" CERTIFICATE "a certificate cannot be used"
-"The file must be readable, at most 1 MiB, and hold at least one certificate in PEM form, the leaf first."
+"The file must be readable, at most 1 MiB, and hold at least one certificate in PEM form, the leaf first. The file of `crl` holds \
+revocation lists instead (`-----BEGIN X509 CRL-----`)."
 
 "E0502" PRIVATE_KEY "a private key cannot be used"
 "The file must be readable, at most 1 MiB, and hold one private key in PEM form (PKCS#8, PKCS#1 or SEC1), without a password."

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject,
+};
 
 use crate::{Diagnostic, Place, Report, code, load};
 
@@ -21,6 +23,7 @@ pub(crate) struct Pem {
 pub(crate) enum Kind {
     Certificates,
     PrivateKey,
+    RevocationLists,
 }
 
 /// Reads each file and reports those that cannot be used. Whether a key fits its certificate is found out when TLS is set
@@ -37,12 +40,15 @@ impl Pem {
     fn check(&self) -> Result<(), Diagnostic> {
         let name = self.path.display().to_string();
         let code = match self.kind {
-            Kind::Certificates => code::CERTIFICATE,
+            Kind::Certificates | Kind::RevocationLists => code::CERTIFICATE,
             Kind::PrivateKey => code::PRIVATE_KEY,
         };
         let text = load::read(&self.path, LARGEST).map_err(|e| e.about(code, &name))?;
         let lacks = match self.kind {
-            Kind::Certificates => no_certificate(text.as_bytes()),
+            Kind::Certificates => lacks::<CertificateDer<'_>>(&text).then_some("certificate"),
+            Kind::RevocationLists => {
+                lacks::<CertificateRevocationListDer<'_>>(&text).then_some("revocation list")
+            }
             Kind::PrivateKey => {
                 PrivateKeyDer::from_pem_slice(text.as_bytes()).is_err().then_some("private key")
             }
@@ -56,10 +62,8 @@ impl Pem {
     }
 }
 
-fn no_certificate(text: &[u8]) -> Option<&'static str> {
-    let mut found = CertificateDer::pem_slice_iter(text);
-    match found.next() {
-        Some(Ok(_)) if found.all(|next| next.is_ok()) => None,
-        _ => Some("certificate"),
-    }
+/// Is there none of a kind, or something that cannot be read?
+fn lacks<T: PemObject>(text: &str) -> bool {
+    let mut found = T::pem_slice_iter(text.as_bytes());
+    !(matches!(found.next(), Some(Ok(_))) && found.all(|next| next.is_ok()))
 }

@@ -5,6 +5,8 @@
 
 mod value;
 
+mod one_or_many;
+
 mod amount;
 
 mod server;
@@ -28,7 +30,11 @@ use serde::Deserialize;
 
 pub(crate) use amount::{Amount, Percent, Size, Span, Time, Unit};
 pub(crate) use health::{Circuit, Concurrency, Health, Hedge, Outlier, SuccessRate};
-pub(crate) use listener::{Listener, ListenerLimits, ListenerTls, Protocol, TlsVersion};
+pub(crate) use listener::{
+    ClientAuth, ClientAuthMode, Listener, ListenerLimits, ListenerTls, Protocol, TlsFiles,
+    TlsVersion,
+};
+pub(crate) use one_or_many::OneOrMany;
 pub(crate) use plugin::{Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits};
 pub(crate) use route::{
     Match, Matches, Redirect, Respond, Retry, Rewrite, RewriteHost, Route, WeightedUpstream,

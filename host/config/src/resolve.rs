@@ -7,6 +7,8 @@ mod server;
 
 mod listener;
 
+mod tls;
+
 mod plugin;
 
 mod upstream;

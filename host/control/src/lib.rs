@@ -38,6 +38,8 @@ mod summary;
 
 mod gauges;
 
+mod certificates;
+
 mod admin;
 
 mod check;

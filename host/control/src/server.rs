@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     admin::{Admin, Pages},
     cache_dir::CacheDir,
+    certificates,
     gauges::Gauges,
     live::{ChangeError, Changed, Live, Parts, StartError},
     source::{Overrides, Read, Source},
@@ -160,6 +161,7 @@ impl Running {
         let (sender, sights) = mpsc::channel(SIGHTS);
         tasks.spawn(watch::watch(watched, sender));
         tasks.spawn(follow(Arc::clone(&live), sights));
+        tasks.spawn(certificates::renew(Arc::downgrade(&proxy), Arc::clone(&status)));
         let address = admin.as_ref().map(Admin::address);
         status.set_admin(address);
         let (mut admin_task, mut admin_socket) = (None, None);

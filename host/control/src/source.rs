@@ -121,7 +121,10 @@ impl Overrides {
         if let Some(address) = self.listen {
             let names: Vec<_> = config.listeners.keys().map(ToString::to_string).collect();
             match config.listeners.values_mut().next() {
-                Some(listener) if names.len() == 1 => listener.listen = address,
+                Some(listener) if names.len() == 1 => {
+                    listener.listen = address;
+                    listener.inherited = None;
+                }
                 _ => {
                     let message = "`--listen` needs a configuration with one listener";
                     let note = format!("it has {}", names.join(", "));

@@ -13,9 +13,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use edgewit_control::Adopted;
+use edgewit_model::ListenerName;
 use rustix::io::{FdFlags, fcntl_setfd};
 
-/// Which descriptor is what, such as `3=listener:web,4=admin,5=ready`.
+/// Which descriptor is what, a line for each, such as `3=listener:web`, `4=admin` and `5=ready`. A socket of systemd is
+/// followed by its name there, `3=listener:web:front`, which is free of colons and line ends (systemd.socket(5)).
 const VARIABLE: &str = "EDGEWIT_HANDOVER";
 /// What the new process writes when it serves.
 pub(crate) const READY: &[u8] = b"ready";
@@ -45,7 +47,7 @@ pub(crate) struct Predecessor(File);
 /// A socket for the process that takes the place of this one.
 #[derive(Debug)]
 pub(crate) enum Handed {
-    Listener(String, OwnedFd),
+    Listener(Adopted),
     Admin(OwnedFd),
     WayBack(OwnedFd),
 }
@@ -64,7 +66,7 @@ impl Inherited {
         for (fd, what) in parse(text)? {
             let fd = own(fd)?;
             match what.strip_prefix(LISTENER) {
-                Some(name) => found.listeners.push(adopted(Some(name), fd)?),
+                Some(names) => found.listeners.push(adopted(names, fd)?),
                 None if what == ADMIN => found.admin = Some(listening(fd)?),
                 None if what == WAY_BACK => found.predecessor = Some(Predecessor(fd.into())),
                 None => bail!("`{what}` is nothing that is handed over"),
@@ -76,7 +78,8 @@ impl Inherited {
     fn of_systemd() -> anyhow::Result<Self> {
         let mut found = Self::default();
         for (fd, name) in sd_notify::listen_fds_with_names()? {
-            found.listeners.push(adopted(Some(&name), own(fd)?)?);
+            let socket = listening(own(fd)?)?;
+            found.listeners.push(Adopted { name: Some(name), listener: None, socket });
         }
         Ok(found)
     }
@@ -92,7 +95,11 @@ impl Predecessor {
 impl Handed {
     fn is_called(&self) -> String {
         match self {
-            Self::Listener(name, _) => format!("{LISTENER}{name}"),
+            Self::Listener(Adopted { name, listener, .. }) => {
+                let listener = listener.as_ref().map_or("", |name| name.as_str());
+                let name = name.iter().map(|name| format!(":{name}")).collect::<String>();
+                format!("{LISTENER}{listener}{name}")
+            }
             Self::Admin(_) => ADMIN.to_owned(),
             Self::WayBack(_) => WAY_BACK.to_owned(),
         }
@@ -100,7 +107,8 @@ impl Handed {
 
     pub(crate) fn into_fd(self) -> OwnedFd {
         match self {
-            Self::Listener(_, fd) | Self::Admin(fd) | Self::WayBack(fd) => fd,
+            Self::Listener(adopted) => adopted.socket.into(),
+            Self::Admin(fd) | Self::WayBack(fd) => fd,
         }
     }
 }
@@ -109,7 +117,7 @@ impl Handed {
 pub(crate) fn variable(handed: &[Handed]) -> (&'static str, OsString) {
     let word = |(fd, handed): (RawFd, &Handed)| format!("{fd}={}", handed.is_called());
     let words: Vec<_> = (FIRST..).zip(handed).map(word).collect();
-    (VARIABLE, words.join(",").into())
+    (VARIABLE, words.join("\n").into())
 }
 
 fn parse(text: &str) -> anyhow::Result<Vec<(RawFd, &str)>> {
@@ -121,14 +129,20 @@ fn parse(text: &str) -> anyhow::Result<Vec<(RawFd, &str)>> {
         }
         Ok((fd, at))
     };
-    let words = text.split(',').filter(|text| !text.is_empty());
+    let words = text.split('\n').filter(|text| !text.is_empty());
     words
         .map(|text| word(text).map(|(fd, at)| (fd, text.get(at + 1..).unwrap_or_default())))
         .collect()
 }
 
-fn adopted(name: Option<&str>, fd: OwnedFd) -> anyhow::Result<Adopted> {
-    Ok(Adopted { name: name.map(str::to_owned), socket: listening(fd)? })
+/// `names`: that of the listener, and behind a colon the one that systemd gave, if it did.
+fn adopted(names: &str, fd: OwnedFd) -> anyhow::Result<Adopted> {
+    let (listener, name) = match names.split_once(':') {
+        Some((listener, name)) => (listener, Some(name.to_owned())),
+        None => (names, None),
+    };
+    let listener = Some(ListenerName::new(listener)?);
+    Ok(Adopted { name, listener, socket: listening(fd)? })
 }
 
 fn listening(fd: OwnedFd) -> anyhow::Result<TcpListener> {
@@ -158,12 +172,30 @@ mod tests {
     #[test]
     fn what_is_handed_over_is_told_and_understood() {
         let fd = || OwnedFd::from(File::open("/dev/null").unwrap());
-        let handed =
-            [Handed::Listener("web".into(), fd()), Handed::Admin(fd()), Handed::WayBack(fd())];
+        let listener = |name: Option<&str>| {
+            let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+            let listener = Some(ListenerName::new("web").unwrap());
+            Handed::Listener(Adopted { name: name.map(str::to_owned), listener, socket })
+        };
+        let handed = [
+            listener(None),
+            listener(Some("front, door")),
+            Handed::Admin(fd()),
+            Handed::WayBack(fd()),
+        ];
         let (_, text) = variable(&handed);
         let text = text.into_string().unwrap();
-        assert_eq!(text, "3=listener:web,4=admin,5=ready");
-        assert_eq!(parse(&text).unwrap(), [(3, "listener:web"), (4, "admin"), (5, "ready")]);
+        let expected = ["listener:web", "listener:web:front, door", "admin", "ready"];
+        assert_eq!(parse(&text).unwrap(), (3..).zip(expected).collect::<Vec<_>>());
+        let socket = || OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
+        let names = |text: &str| {
+            let adopted = adopted(text, socket()).unwrap();
+            (adopted.listener.unwrap().to_string(), adopted.name)
+        };
+        assert_eq!(names("web"), ("web".to_owned(), None));
+        assert_eq!(names("web:front, door"), ("web".to_owned(), Some("front, door".to_owned())));
+        assert!(adopted("", socket()).is_err());
+        assert!(adopted("web", fd()).is_err(), "it is no socket");
     }
 
     #[test]

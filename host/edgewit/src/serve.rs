@@ -134,10 +134,7 @@ impl Drop for Upgrade {
 }
 
 fn sockets(running: &Running) -> anyhow::Result<Vec<Handed>> {
-    let listener = |adopted: edgewit_control::Adopted| {
-        Handed::Listener(adopted.name.unwrap_or_default(), adopted.socket.into())
-    };
-    let mut sockets: Vec<_> = running.sockets()?.into_iter().map(listener).collect();
+    let mut sockets: Vec<_> = running.sockets()?.into_iter().map(Handed::Listener).collect();
     sockets.extend(running.admin_socket()?.map(|socket| Handed::Admin(socket.into())));
     Ok(sockets)
 }

@@ -33,7 +33,10 @@ pub use authority::{Authority, AuthorityError};
 pub use circuit::{Circuit, Concurrency, Hedge};
 pub use config::{Admin, Config, Server};
 pub use health::{Health, HealthKind, HttpHealth, Outlier, PANIC_PERCENT, SuccessRate};
-pub use listener::{Listener, ListenerLimits, ListenerTls, Protocols, TlsVersion};
+pub use listener::{
+    CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerLimits, ListenerTls, Protocols,
+    TlsVersion,
+};
 pub use name::{ListenerName, NameError, PluginName, RouteName, UpstreamName};
 pub use net::{IpNet, IpNetError};
 pub use observe::{AccessLog, AccessLogFormat, LogFormat, LogTarget, Telemetry};

@@ -19,6 +19,10 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what clients may use.
     pub limits: ListenerLimits,
+    /// Name of a socket that whoever started the process has opened (`listen = "fd:<name>"`); then `listen` says nothing.
+    pub inherited: Option<String>,
+    /// Connections begin with a header of the PROXY protocol, and only `trusted_proxies` may connect.
+    pub proxy_protocol: bool,
 }
 
 impl Listener {
@@ -31,6 +35,8 @@ impl Listener {
             tls: None,
             trusted_proxies: Vec::new(),
             limits: ListenerLimits::default(),
+            inherited: None,
+            proxy_protocol: false,
         }
     }
 }
@@ -44,15 +50,55 @@ pub struct Protocols {
     pub h2: bool,
 }
 
-/// Certificate and versions of a listener.
+/// Certificates and versions of a listener.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListenerTls {
+    /// At least one. The first one is for clients that name no host, or one that no certificate has.
+    pub files: Vec<CertificateFiles>,
+    /// Lowest version that is accepted.
+    pub min_version: TlsVersion,
+    /// Whether clients show a certificate, too.
+    pub client_auth: Option<ClientAuth>,
+}
+
+impl ListenerTls {
+    /// One certificate, with every default.
+    pub fn new(cert: PathBuf, key: PathBuf) -> Self {
+        Self {
+            files: vec![CertificateFiles { cert, key }],
+            min_version: TlsVersion::V1_2,
+            client_auth: None,
+        }
+    }
+}
+
+/// A certificate with its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
     /// PEM file with the certificate chain, leaf first.
     pub cert: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
-    /// Lowest version that is accepted.
-    pub min_version: TlsVersion,
+}
+
+/// `tls.client-auth`: who vouches for clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAuth {
+    /// PEM file with the authorities whose word counts.
+    pub ca: PathBuf,
+    /// Must clients show a certificate?
+    pub mode: ClientAuthMode,
+    /// PEM file with lists of certificates that count no more, one of each authority that signs.
+    pub crl: Option<PathBuf>,
+}
+
+/// Must clients show a certificate?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuthMode {
+    /// Without one there is no connection.
+    Require,
+    /// They may come without; one that is not valid ends the handshake all the same.
+    Request,
 }
 
 /// Versions of TLS that are safe to speak.
@@ -83,19 +129,26 @@ pub struct ListenerLimits {
     pub stall_timeout: Duration,
     /// Streams at the same time on an HTTP/2 connection.
     pub streams: u32,
+    /// Connections of one client at the same time; further ones are closed. A client is an IPv4 address or an IPv6 network
+    /// of 64 bits; peers in `trusted_proxies` speak for many and are not counted.
+    pub connections_per_client: usize,
+    /// From the connection to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
 }
 
 impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
-            connections: 20_000,                     // 8 KiB each stay below 160 MiB
-            header_bytes: ByteSize(32 << 10),        // what nginx takes in its large buffers
-            headers: 100,                            // browsers send about 20
-            body: ByteSize(10 << 20),                // an upload of a photo fits
-            header_timeout: Duration::from_secs(10), // a head fits into one packet
-            idle_timeout: Duration::from_secs(75),   // nginx's keepalive_timeout
-            stall_timeout: Duration::from_secs(30),  // a phone in a tunnel
-            streams: 100,                            // RFC 9113 6.5.2 recommends no less
+            connections: 20_000,                       // 8 KiB each stay below 160 MiB
+            header_bytes: ByteSize(32 << 10),          // what nginx takes in its large buffers
+            headers: 100,                              // browsers send about 20
+            body: ByteSize(10 << 20),                  // an upload of a photo fits
+            header_timeout: Duration::from_secs(10),   // a head fits into one packet
+            idle_timeout: Duration::from_secs(75),     // nginx's keepalive_timeout
+            stall_timeout: Duration::from_secs(30),    // a phone in a tunnel
+            streams: 100,                              // RFC 9113 6.5.2 recommends no less
+            connections_per_client: 5_000, // a quarter: an office behind one address fits, no client has all
+            handshake_timeout: Duration::from_secs(5), // three round trips of a satellite, with losses
         }
     }
 }

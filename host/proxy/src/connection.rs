@@ -10,20 +10,21 @@ use std::{
 
 use bytes::Bytes;
 use edgewit_chain::Scheme;
-use edgewit_model::Protocols;
+use edgewit_model::{Authority, Protocols};
 use tokio::{
     io::AsyncReadExt,
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
 
 use crate::{
     http::{self, LAST_REQUEST},
-    listen::{LiveListener, Settings},
+    listen::{LiveListener, Refusal, RoomPlace, Settings},
+    proxied,
     proxy::Connections,
     relay::Relay,
-    tls,
+    tls::{self, Session},
     wire::{Activity, Tcp, Timeouts, Wire},
     worker::Context,
 };
@@ -33,8 +34,8 @@ pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) listener: Arc<LiveListener>,
-    /// Room for it; `None` for those that are accepted beyond the limit while a listener closes.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// Room for it.
+    pub(crate) place: RoomPlace,
     /// Closed when the connection shall end.
     pub(crate) stop: watch::Receiver<()>,
     /// Counts it from the moment it was accepted: a drain must not miss one whose task has not begun.
@@ -55,21 +56,42 @@ pub(crate) struct Connection {
     pub(crate) activity: Rc<Activity>,
     /// What takes the connection over when its protocol was changed.
     pub(crate) switched: Cell<Option<Box<Relay>>>,
+    /// What the TLS handshake has brought.
+    session: Session,
+}
+
+/// Who is at the other end of a connection.
+struct Peer {
+    address: IpAddr,
+    is_trusted: bool,
 }
 
 /// Serves a connection to its end. An error is the client's business or the network's, so nobody is told.
 pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
-    let Accepted { stream, peer, listener, permit: _permit, stop, open: _open } = accepted;
+    let Accepted { mut stream, peer, listener, place: _room, stop, open: _open } = accepted;
     let _ = stream.set_nodelay(true);
     let settings = listener.settings.load_full();
-    let peer = peer.ip().to_canonical();
+    let Peer { address: peer, is_trusted } =
+        match find_peer(&mut stream, peer, &settings, &stop).await {
+            Ok(peer) => peer,
+            Err(refusal) => {
+                refusal.into_iter().for_each(|refusal| settings.refused.count(refusal));
+                return;
+            }
+        };
+    // A peer that is trusted speaks for many clients.
+    let share = if is_trusted { usize::MAX } else { settings.config.limits.connections_per_client };
+    let Some(_place) = listener.clients.enter(peer, share) else {
+        return settings.refused.count(Refusal::Client);
+    };
     let connection = Connection {
         scheme: settings.scheme(),
         peer,
         local: stream.local_addr().unwrap_or(listener.address),
-        is_trusted: settings.config.trusted_proxies.iter().any(|net| net.contains(peer)),
+        is_trusted,
         activity: Activity::new(),
         switched: Cell::new(None),
+        session: Session::default(),
         settings,
         context,
     };
@@ -78,11 +100,54 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
     }
 }
 
+/// Finds out who is at the other end: the peer of the socket, or whom it speaks for by the PROXY protocol. On an error the
+/// connection ends, and if a reason is given it counts as refused.
+///
+/// With the PROXY protocol it is the address in the header that is trusted or not. Behind a balancer that does not say for
+/// whom it speaks there may be anybody, so what comes from there is not trusted, though the balancer itself is.
+async fn find_peer(
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    settings: &Settings,
+    stop: &watch::Receiver<()>,
+) -> Result<Peer, Option<Refusal>> {
+    let address = peer.ip().to_canonical();
+    let is_trusted = settings.is_trusted(address);
+    if !settings.config.proxy_protocol {
+        return Ok(Peer { address, is_trusted });
+    }
+    if !is_trusted {
+        return Err(Some(Refusal::Untrusted));
+    }
+    let limit = settings.config.limits.header_timeout;
+    let read = async { timeout(limit, proxied::read(stream)).await? };
+    match unless_stopped(stop, read).await {
+        Ok(Some(client)) => Ok(Peer { address: client, is_trusted: settings.is_trusted(client) }),
+        Ok(None) => Ok(Peer { address, is_trusted: false }),
+        Err(error) => {
+            tracing::debug!(%peer, %error, "no header of the PROXY protocol");
+            Err(is_wrong(&error).then_some(Refusal::ProxyHeader))
+        }
+    }
+}
+
+/// Whether a peer did something wrong, rather than going away.
+fn is_wrong(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut)
+}
+
 impl Connection {
-    async fn begin(self, stream: TcpStream, stop: watch::Receiver<()>) -> io::Result<()> {
+    async fn begin(mut self, stream: TcpStream, stop: watch::Receiver<()>) -> io::Result<()> {
         let limit = self.timeouts().header;
         if let Some(tls) = &self.settings.tls {
-            let stream = unless_stopped(&stop, tls.accept(stream, limit)).await?;
+            let limit = self.settings.config.limits.handshake_timeout;
+            let accepted = unless_stopped(&stop, tls.accept(stream, limit)).await;
+            let (stream, session) = accepted.inspect_err(|error| {
+                if is_wrong(error) {
+                    self.settings.refused.count(Refusal::Handshake);
+                }
+            })?;
+            self.session = session;
             let http2 = tls::chose_http2(&stream) || !self.settings.config.protocols.h1;
             return self.speak(stream, Bytes::new(), http2, stop).await;
         }
@@ -110,6 +175,17 @@ impl Connection {
             false => http::serve_http1(connection, wire, stop).await,
         };
         served.map_err(io::Error::other)
+    }
+
+    /// May requests for this host come on this connection (RFC 9110 15.5.20)?
+    pub(crate) fn may_carry(&self, authority: &Authority) -> bool {
+        let tls = self.settings.tls.as_ref();
+        tls.is_none_or(|tls| tls.may_carry(&self.session, authority.host()))
+    }
+
+    /// Whom the client's certificate names.
+    pub(crate) fn client_identity(&self) -> Option<&Arc<str>> {
+        self.session.client()
     }
 
     fn timeouts(&self) -> Timeouts {

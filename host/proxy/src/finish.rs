@@ -236,6 +236,7 @@ impl Finish {
             upstream: exchange.and_then(|exchange| exchange.upstream.as_ref()).map(|u| u.as_str()),
             tries: self.tries,
             filters: run.map_or(Vec::new(), |run| run.reports().filter_map(filter_line).collect()),
+            client_identity: self.connection.client_identity().map(AsRef::as_ref),
         });
     }
 

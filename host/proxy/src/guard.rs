@@ -74,6 +74,9 @@ pub(crate) fn admit(
     check_names(&fields)?;
     check_expectation(&fields)?;
     let authority = authority(&uri, &fields, version, connection)?;
+    if !connection.may_carry(&authority) {
+        return Err(Problem::Misdirected);
+    }
     let (path, query) = target(&uri)?;
     let trailers =
         Trailers { accepted: accepts_trailers(&fields), announced: announced_trailers(&fields) };
@@ -194,6 +197,7 @@ impl Admitted {
             subject: None,
             upstream,
             response: None,
+            client_identity: connection.client_identity().cloned(),
         };
         (Box::new(exchange), self.trailers)
     }

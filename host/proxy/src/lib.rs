@@ -15,6 +15,8 @@ mod listen;
 
 mod tls;
 
+mod proxied;
+
 mod connection;
 
 mod wire;
@@ -59,9 +61,9 @@ mod random;
 
 mod hex;
 
-pub use listen::{Adopted, ListenError};
+pub use listen::{Adopted, ListenError, Renewal, Renewed};
 pub use observe::FilterObserver;
 pub use proxy::{Bound, Proxy};
 pub use route::{Ask, Candidate, Found, RouteError, RouteTable, Why};
 pub use snapshot::{LiveRoute, LiveUpstream, Snapshot};
-pub use tls::TlsError;
+pub use tls::{CertificateInfo, ClientAuthError, TlsError};

@@ -1,6 +1,18 @@
 //! Sockets that accept connections, and how they change when the configuration does.
 
+mod settings;
+
 mod accept;
+
+mod room;
+
+mod clients;
+
+mod refused;
+
+mod renewal;
+
+mod adopted;
 
 mod error;
 
@@ -14,15 +26,21 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use edgewit_chain::Scheme;
 use edgewit_model::{Listener, ListenerName};
+use edgewit_telemetry::{Gauge, Metrics};
 use socket2::{Domain, Protocol, Type};
-use tokio::sync::Semaphore;
 
-use crate::{proxy::Bound, tls::TlsServer};
+use crate::proxy::Bound;
 
 pub(crate) use accept::accept_all;
+pub use adopted::Adopted;
+use clients::Clients;
 pub use error::ListenError;
+pub(crate) use refused::{Refusal, Refused};
+pub use renewal::{Renewal, Renewed};
+use room::Room;
+pub(crate) use room::RoomPlace;
+pub(crate) use settings::Settings;
 
 /// A bound socket and what is accepted on it. Each worker has a clone of the socket; it is bound once, so that port 0 is
 /// one port and no worker has a queue of its own that would be lost with it.
@@ -30,7 +48,12 @@ pub use error::ListenError;
 pub(crate) struct Socket {
     socket: TcpListener,
     asked: SocketAddr,
+    /// The name under which it was handed over.
+    inherited: Option<String>,
     live: Arc<LiveListener>,
+    looks: renewal::Looks,
+    /// When its certificates expire.
+    expiry: Vec<Gauge>,
 }
 
 /// A listener that lives on over changes of its settings.
@@ -38,18 +61,9 @@ pub(crate) struct Socket {
 pub(crate) struct LiveListener {
     pub(crate) id: ListenerId,
     pub(crate) settings: ArcSwap<Settings>,
-    /// One for each connection.
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
+    pub(crate) clients: Arc<Clients>,
     pub(crate) address: SocketAddr,
-}
-
-/// A socket that was open before.
-#[derive(Debug)]
-pub struct Adopted {
-    /// What it is called.
-    pub name: Option<String>,
-    /// It listens.
-    pub socket: TcpListener,
 }
 
 /// Identity of a socket, unique in the process.
@@ -58,13 +72,6 @@ pub(crate) struct ListenerId(u64);
 
 /// The listeners of one worker that are new, with its clones of their sockets.
 pub(crate) type Share = Vec<(Arc<LiveListener>, TcpListener)>;
-
-/// What holds for connections from now on. A connection keeps the settings it began with.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) config: Listener,
-    pub(crate) tls: Option<Arc<TlsServer>>,
-}
 
 /// Connections that wait in the kernel until a worker takes them.
 const BACKLOG: i32 = 1_024;
@@ -77,26 +84,37 @@ pub(crate) struct Plan {
 enum Place {
     /// Position among the sockets that are there.
     Kept(usize),
-    New(Socket),
+    New(Box<Socket>),
+}
+
+/// Where listeners can come from.
+pub(crate) struct Sources<'a> {
+    /// Those that serve.
+    pub(crate) sockets: &'a [Socket],
+    /// Those that somebody else has opened.
+    pub(crate) adopted: &'a [Adopted],
+    pub(crate) metrics: &'a Metrics,
 }
 
 impl Plan {
     /// Prepares; nothing that serves is touched.
     pub(crate) fn new(
         listeners: &BTreeMap<ListenerName, Listener>,
-        sockets: &[Socket],
-        adopted: &mut Vec<Adopted>,
+        sources: &Sources<'_>,
     ) -> Result<Self, ListenError> {
+        let sockets = sources.sockets;
         let mut free: Vec<usize> = (0..sockets.len()).collect();
         let mut next = Vec::with_capacity(listeners.len());
         for config in listeners.values() {
             let kept = Self::matching(config, sockets, &free);
             free.retain(|index| Some(*index) != kept);
             let before = kept.and_then(|index| sockets.get(index));
-            let settings = Arc::new(Settings::new(config, before)?);
+            let before = before.map(|socket| socket.live.settings.load_full());
+            let settings = Settings::new(config, before.as_deref(), sources.metrics)?;
+            let settings = Arc::new(settings);
             let place = match kept {
                 Some(index) => Place::Kept(index),
-                None => Place::New(Socket::open(config, &settings, adopted)?),
+                None => Place::New(Box::new(Socket::open(&settings, sources.adopted)?)),
             };
             next.push((place, settings));
         }
@@ -105,11 +123,12 @@ impl Plan {
 
     /// A socket is kept for its name and address, or, if a listener was only renamed, for its address.
     fn matching(config: &Listener, sockets: &[Socket], free: &[usize]) -> Option<usize> {
-        let at = |index: &usize| sockets.get(*index).filter(|s| s.is_at(config.listen));
+        let at = |index: &usize| sockets.get(*index).filter(|s| s.is_for(config));
         let same = |index: &&usize| {
             at(index).is_some_and(|s| s.live.settings.load().config.name == config.name)
         };
-        let renamed = |index: &&usize| config.listen.port() != 0 && at(index).is_some();
+        let is_one = config.inherited.is_some() || config.listen.port() != 0;
+        let renamed = |index: &&usize| is_one && at(index).is_some();
         free.iter().find(same).or_else(|| free.iter().find(renamed)).copied()
     }
 
@@ -117,7 +136,7 @@ impl Plan {
     pub(crate) fn shares(&self, workers: usize) -> Result<Vec<Share>, ListenError> {
         let new = || {
             self.next.iter().filter_map(|(place, _)| match place {
-                Place::New(socket) => Some(socket),
+                Place::New(socket) => Some(&**socket),
                 Place::Kept(_) => None,
             })
         };
@@ -130,16 +149,17 @@ impl Plan {
     }
 
     /// Puts the change into effect and returns the listeners that are gone.
-    pub(crate) fn commit(self, sockets: &mut Vec<Socket>) -> Vec<ListenerId> {
+    pub(crate) fn commit(self, sockets: &mut Vec<Socket>, metrics: &Metrics) -> Vec<ListenerId> {
         let mut old: Vec<Option<Socket>> = sockets.drain(..).map(Some).collect();
         for (place, settings) in self.next {
             let socket = match place {
-                Place::New(socket) => Some(socket),
+                Place::New(socket) => Some(*socket),
                 Place::Kept(index) => old.get_mut(index).and_then(Option::take),
             };
             if let Some(mut socket) = socket {
                 socket.asked = settings.config.listen;
                 socket.live.change(settings);
+                socket.tell_expiry(metrics);
                 sockets.push(socket);
             }
         }
@@ -148,43 +168,54 @@ impl Plan {
 }
 
 impl Socket {
-    fn open(
-        config: &Listener,
-        settings: &Arc<Settings>,
-        adopted: &mut Vec<Adopted>,
-    ) -> Result<Self, ListenError> {
+    /// Takes the socket that was handed over for this listener, or binds one.
+    fn open(settings: &Arc<Settings>, adopted: &[Adopted]) -> Result<Self, ListenError> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let config = &settings.config;
         let failed = |source| ListenError::Bind { address: config.listen, source };
-        let is_for = |adopted: &Adopted| {
-            let asked = config.listen;
-            let same = |a: SocketAddr| {
-                a == asked
-                    || (asked.port() == 0
-                        && a.ip() == asked.ip()
-                        && adopted.name.as_deref() == Some(config.name.as_str()))
-            };
-            adopted.socket.local_addr().is_ok_and(same)
-        };
-        let socket = match adopted.iter().position(is_for) {
-            Some(index) => adopted.swap_remove(index).socket,
-            None => bind(config.listen).map_err(failed)?,
+        let handed = adopted.iter().find(|adopted| adopted.is_for(config));
+        let socket = match (handed, &config.inherited) {
+            (Some(handed), _) => handed.open().map_err(failed)?,
+            (None, None) => bind(config.listen).map_err(failed)?,
+            (None, Some(name)) => {
+                let (listener, name) = (config.name.clone(), name.clone());
+                return Err(ListenError::NotHandedOver { listener, name });
+            }
         };
         let live = LiveListener {
             id: ListenerId(NEXT.fetch_add(1, Relaxed)),
             settings: ArcSwap::from(Arc::clone(settings)),
-            permits: Arc::new(Semaphore::new(permits(config))),
+            room: Room::new(config.limits.connections),
+            clients: Clients::new(),
             address: socket.local_addr().map_err(failed)?,
         };
-        Ok(Self { socket, asked: config.listen, live: Arc::new(live) })
+        Ok(Self {
+            socket,
+            asked: config.listen,
+            inherited: handed.and_then(|handed| handed.name.clone()),
+            live: Arc::new(live),
+            looks: renewal::Looks::default(),
+            expiry: Vec::new(),
+        })
     }
 
+    fn is_for(&self, config: &Listener) -> bool {
+        match &config.inherited {
+            Some(_) => self.inherited == config.inherited,
+            None => self.asked == config.listen || self.live.address == config.listen,
+        }
+    }
+
+    /// Another handle of it for the process that comes after this one.
     pub(crate) fn hand_over(&self) -> std::io::Result<Adopted> {
-        let name = Some(self.live.settings.load().config.name.to_string());
-        Ok(Adopted { name, socket: self.socket.try_clone()? })
+        let listener = Some(self.live.settings.load().config.name.clone());
+        let (name, socket) = (self.inherited.clone(), self.socket.try_clone()?);
+        Ok(Adopted { name, listener, socket })
     }
 
-    fn is_at(&self, address: SocketAddr) -> bool {
-        self.asked == address || self.live.address == address
+    /// Has it the very socket that was handed over?
+    pub(crate) fn took(&self, adopted: &Adopted) -> bool {
+        adopted.address() == Some(self.live.address)
     }
 
     pub(crate) fn bound(&self) -> Bound {
@@ -207,39 +238,10 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn permits(config: &Listener) -> usize {
-    config.limits.connections.clamp(1, Semaphore::MAX_PERMITS)
-}
-
 impl LiveListener {
     fn change(&self, settings: Arc<Settings>) {
-        let (before, after) = (permits(&self.settings.load().config), permits(&settings.config));
+        let places = |settings: &Settings| settings.config.limits.connections;
+        self.room.resize(places(&self.settings.load()), places(&settings));
         self.settings.store(settings);
-        if after > before {
-            self.permits.add_permits(after - before);
-        } else {
-            // Connections above a lower limit stay; it is reached as they close.
-            let _ = self.permits.forget_permits(before - after);
-        }
-    }
-}
-
-impl Settings {
-    fn new(config: &Listener, before: Option<&Socket>) -> Result<Self, ListenError> {
-        let tls = match &config.tls {
-            Some(tls) => {
-                let settings = before.map(|socket| socket.live.settings.load_full());
-                let before = settings.as_ref().and_then(|s| s.tls.as_ref());
-                let server = TlsServer::new(tls, config.protocols, before);
-                let failed = |source| ListenError::Tls { listener: config.name.clone(), source };
-                Some(server.map_err(failed)?)
-            }
-            None => None,
-        };
-        Ok(Self { config: config.clone(), tls })
-    }
-
-    pub(crate) fn scheme(&self) -> Scheme {
-        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
     }
 }

@@ -41,6 +41,8 @@ pub(crate) enum Problem {
     Overloaded,
     /// The request goes round in a circle (RFC 5842 7.2).
     LoopDetected,
+    /// The connection was made for another host (RFC 9110 15.5.20).
+    Misdirected,
 }
 
 impl Problem {
@@ -58,6 +60,7 @@ impl Problem {
             Problem::Unavailable | Problem::FilterFailed | Problem::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Problem::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
 
@@ -78,6 +81,7 @@ impl Problem {
             Problem::ResponseTooLarge => "response-too-large",
             Problem::Overloaded => "overloaded",
             Problem::LoopDetected => "loop",
+            Problem::Misdirected => "misdirected",
         }
     }
 

@@ -16,9 +16,10 @@ use edgewit_telemetry::{Metrics, UpDown, families};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    listen::{Adopted, ListenError, Plan, Socket},
+    listen::{Adopted, ListenError, Plan, Renewal, Socket, Sources},
     retries::Retries,
     snapshot::Snapshot,
+    tls::CertificateInfo,
     worker::{Command, Worker},
 };
 
@@ -28,7 +29,9 @@ pub struct Proxy {
     workers: Vec<Worker>,
     shared: Arc<Shared>,
     sockets: Mutex<Vec<Socket>>,
+    /// Sockets that were opened by somebody else, until they are used.
     adopted: Mutex<Vec<Adopted>>,
+    metrics: Arc<Metrics>,
 }
 
 /// What all workers see.
@@ -87,7 +90,21 @@ impl Proxy {
         let count = workers.map_or_else(default_workers, |n| n.max(1));
         let start = |index| Worker::start(index, Arc::clone(&shared));
         let workers = (0..count).map(start).collect::<io::Result<_>>()?;
-        Ok(Self { workers, shared, sockets: Mutex::default(), adopted: Mutex::default() })
+        let (sockets, adopted, metrics) = (Mutex::default(), Mutex::default(), Arc::clone(metrics));
+        Ok(Self { workers, shared, sockets, adopted, metrics })
+    }
+
+    /// Takes over sockets that listen already. The next [`Proxy::apply`] that succeeds uses them for the listeners that want
+    /// their name or address, instead of binding anew, and closes those that no listener wants.
+    pub fn adopt(&self, sockets: Vec<Adopted>) {
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner).extend(sockets);
+    }
+
+    /// Further handles of the sockets, to be handed to the process that comes after this one and adopted there. None while or
+    /// after it drains.
+    pub fn sockets(&self) -> io::Result<Vec<Adopted>> {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.iter().map(Socket::hand_over).collect()
     }
 
     /// Makes listeners and snapshot the ones that serve: all of it, or nothing on an error. Listeners that did not change
@@ -100,10 +117,13 @@ impl Proxy {
     ) -> Result<Vec<Bound>, ListenError> {
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         let mut adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner);
-        let plan = Plan::new(listeners, &sockets, &mut adopted)?;
+        let metrics = &*self.metrics;
+        let sources = Sources { sockets: &sockets, adopted: &adopted, metrics };
+        let plan = Plan::new(listeners, &sources)?;
         let shares = plan.shares(self.workers.len())?;
         self.shared.snapshot.store(snapshot);
-        let done = plan.commit(&mut sockets);
+        let done = plan.commit(&mut sockets, metrics);
+        close_unused(std::mem::take(&mut *adopted), &sockets);
         for (worker, listeners) in self.workers.iter().zip(shares) {
             for (listener, socket) in listeners {
                 worker.send(Command::Accept(listener, socket));
@@ -115,20 +135,22 @@ impl Proxy {
         Ok(bound(&sockets))
     }
 
-    /// Sockets to use.
-    pub fn adopt(&self, sockets: Vec<Adopted>) {
-        *self.adopted.lock().unwrap_or_else(PoisonError::into_inner) = sockets;
-    }
-
-    /// All sockets.
-    pub fn sockets(&self) -> io::Result<Vec<Adopted>> {
-        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        sockets.iter().map(Socket::hand_over).collect()
-    }
-
     /// Makes another snapshot the one that new requests see, and leaves the listeners alone.
     pub fn swap(&self, snapshot: Arc<Snapshot>) {
         self.shared.snapshot.store(snapshot);
+    }
+
+    /// Reads the certificates of all listeners again. Those that have changed and can be used are shown from now on; the
+    /// others stay. No connection notices. Blocks while files are read.
+    pub fn renew_certificates(&self) -> Vec<Renewal> {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.iter_mut().filter_map(|socket| socket.renew(&self.metrics)).collect()
+    }
+
+    /// The certificates that listeners show.
+    pub fn certificates(&self) -> Vec<CertificateInfo> {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.iter().flat_map(Socket::certificates).collect()
     }
 
     /// The snapshot that new requests see.
@@ -172,6 +194,18 @@ impl Proxy {
 
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Clients that connect to a socket nobody accepts from would wait for ever.
+fn close_unused(adopted: Vec<Adopted>, sockets: &[Socket]) {
+    for unused in adopted.iter().filter(|adopted| !sockets.iter().any(|s| s.took(adopted))) {
+        let (name, address) = (unused.name.as_deref().unwrap_or_default(), unused.address());
+        tracing::warn!(
+            name,
+            ?address,
+            "closed a socket that was handed over: no listener wants it"
+        );
+    }
 }
 
 fn bound(sockets: &[Socket]) -> Vec<Bound> {

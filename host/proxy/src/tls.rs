@@ -1,36 +1,66 @@
 //! TLS towards clients.
 
+mod files;
+
+mod names;
+
+mod certificates;
+
+mod client_auth;
+
+mod session;
+
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-use edgewit_model::{ListenerTls, Protocols, TlsVersion};
+use edgewit_model::{ListenerName, ListenerTls, Protocols, TlsVersion};
 use rustls::{
     ServerConfig,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    crypto::aws_lc_rs::{self, Ticketer},
+    pki_types::pem,
+    server::NoClientAuth,
     version::{TLS12, TLS13},
 };
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// Certificate, versions and protocols of a listener, ready for handshakes.
+use certificates::Certificates;
+use files::Files;
+
+pub use certificates::CertificateInfo;
+pub use client_auth::ClientAuthError;
+pub(crate) use session::Session;
+
+/// Certificates, versions and protocols of a listener, ready for handshakes.
+///
+/// The keys of its session tickets are its own: a ticket of another listener, or of a time when other authorities counted,
+/// opens nothing here. They are renewed every six hours.
 pub(crate) struct TlsServer {
     config: Arc<ServerConfig>,
+    certificates: Arc<Certificates>,
     source: Source,
 }
 
 /// What a server was made from; if it is the same again, so is the server, and sessions can be resumed.
-#[derive(PartialEq)]
+#[derive(Debug, PartialEq)]
 struct Source {
     settings: ListenerTls,
     protocols: Protocols,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    digests: Vec<u128>,
 }
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read or holds no PEM of the right kind.
+    /// A file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file holds no PEM of the right kind.
     #[error("`{}` holds no {what}", path.display())]
     File {
         /// Which file.
@@ -42,8 +72,28 @@ pub enum TlsError {
         source: pem::Error,
     },
     /// The key is not that of the certificate, or one of them is of a kind that is not supported.
-    #[error("certificate and key cannot be used together")]
-    Pair(#[source] rustls::Error),
+    #[error("certificate `{}` and key `{}` cannot be used together", cert.display(), key.display())]
+    Pair {
+        /// File of the certificate.
+        cert: PathBuf,
+        /// File of the key.
+        key: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+    /// A certificate whose names cannot be read.
+    #[error("the certificate in `{}` is broken", path.display())]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Clients cannot be checked.
+    #[error("certificates of clients cannot be checked")]
+    ClientAuth(#[source] ClientAuthError),
+    /// The library refuses its settings.
+    #[error("TLS cannot be set up")]
+    Config(#[source] rustls::Error),
 }
 
 impl TlsServer {
@@ -53,12 +103,31 @@ impl TlsServer {
         protocols: Protocols,
         before: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, TlsError> {
-        let source = Source::read(settings, protocols)?;
+        let files = Files::read(settings)?;
+        let source = Source { settings: settings.clone(), protocols, digests: files.digests() };
         if let Some(before) = before.filter(|before| before.source == source) {
             return Ok(Arc::clone(before));
         }
-        let config = Arc::new(source.config().map_err(TlsError::Pair)?);
-        Ok(Arc::new(Self { config, source }))
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let certificates = Arc::new(files.certificates(&provider)?);
+        let verifier = match files.authorities(settings)? {
+            Some(authorities) => authorities.verifier(&provider).map_err(TlsError::ClientAuth)?,
+            None => Arc::new(NoClientAuth),
+        };
+        let versions: &[_] = match settings.min_version {
+            TlsVersion::V1_2 => &[&TLS12, &TLS13],
+            TlsVersion::V1_3 => &[&TLS13],
+        };
+        let resolver = Arc::clone(&certificates);
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .map_err(TlsError::Config)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = alpn(protocols);
+        config.ticketer = Ticketer::new().map_err(TlsError::Config)?;
+        certificates.warn_if_not_valid();
+        Ok(Arc::new(Self { config: Arc::new(config), certificates, source }))
     }
 
     /// The handshake, in bounded time.
@@ -66,57 +135,39 @@ impl TlsServer {
         &self,
         stream: TcpStream,
         limit: Duration,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    ) -> io::Result<(TlsStream<TcpStream>, Session)> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
         match timeout(limit, acceptor.accept(stream)).await {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                let stream = accepted?;
+                let session = Session::of(&stream)?;
+                Ok((stream, session))
+            }
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
     }
+
+    /// Do clients show certificates?
+    fn asks_clients(&self) -> bool {
+        self.source.settings.client_auth.is_some()
+    }
+
+    /// What it shows.
+    pub(crate) fn infos(&self, listener: &ListenerName) -> Vec<CertificateInfo> {
+        self.certificates.infos(listener)
+    }
+}
+
+fn alpn(protocols: Protocols) -> Vec<Vec<u8>> {
+    let offered = [(protocols.h2, b"h2".as_slice()), (protocols.h1, b"http/1.1")];
+    offered.into_iter().filter(|(is_spoken, _)| *is_spoken).map(|(_, name)| name.into()).collect()
 }
 
 impl std::fmt::Debug for TlsServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TlsServer")
-            .field("cert", &self.source.settings.cert)
+            .field("files", &self.source.settings.files)
             .finish_non_exhaustive()
-    }
-}
-
-impl Source {
-    fn read(settings: &ListenerTls, protocols: Protocols) -> Result<Self, TlsError> {
-        let wrong = |path: &PathBuf, what| {
-            let path = path.clone();
-            move |source| TlsError::File { path, what, source }
-        };
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&settings.cert)
-            .and_then(Iterator::collect)
-            .and_then(|chain: Vec<_>| match chain.is_empty() {
-                true => Err(pem::Error::NoItemsFound),
-                false => Ok(chain),
-            });
-        let chain = chain.map_err(wrong(&settings.cert, "certificate"))?;
-        let key = PrivateKeyDer::from_pem_file(&settings.key);
-        let key = key.map_err(wrong(&settings.key, "private key"))?;
-        Ok(Self { settings: settings.clone(), protocols, chain, key })
-    }
-
-    fn config(&self) -> Result<ServerConfig, rustls::Error> {
-        let versions: &[_] = match self.settings.min_version {
-            TlsVersion::V1_2 => &[&TLS12, &TLS13],
-            TlsVersion::V1_3 => &[&TLS13],
-        };
-        let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-            .with_protocol_versions(versions)?
-            .with_no_client_auth()
-            .with_single_cert(self.chain.clone(), self.key.clone_key())?;
-        if self.protocols.h2 {
-            config.alpn_protocols.push(b"h2".to_vec());
-        }
-        if self.protocols.h1 {
-            config.alpn_protocols.push(b"http/1.1".to_vec());
-        }
-        Ok(config)
     }
 }
 

@@ -95,6 +95,8 @@ pub struct Line<'a> {
     pub tries: u32,
     /// Filters that were asked.
     pub filters: Vec<FilterLine<'a>>,
+    /// Whom the client's certificate names, if it showed one.
+    pub client_identity: Option<&'a str>,
 }
 
 /// What a line says about a filter.

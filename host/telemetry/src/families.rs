@@ -154,6 +154,12 @@ families! {
     /// Lines of the access log that were lost.
     ACCESS_LOG_DROPPED = "edgewit_access_log_dropped", Kind::Counter,
         "Lines of the access log that were dropped because the target was too slow";
+    /// Connections that ended before their first request could be read.
+    CONNECTIONS_REFUSED = "edgewit_connections_refused", Kind::Counter,
+        "Connections that were closed before a request could be read, by listener and reason";
+    /// Ends of certificates, as seconds since 1970: a gauge that is set once does not age.
+    TLS_CERTIFICATE_EXPIRY = "edgewit_tls_certificate_expiry_seconds", Kind::Gauge,
+        "When a certificate of a listener expires, in seconds since 1970";
     /// The running program.
     BUILD_INFO = "edgewit_build", Kind::Info, "The running program";
 }

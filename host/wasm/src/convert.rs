@@ -60,6 +60,7 @@ pub(crate) fn facts(facts: types::Facts) -> Facts {
         (types::Facts::REQUEST_ID, edgewit_chain::Fact::RequestId),
         (types::Facts::SUBJECT, edgewit_chain::Fact::Subject),
         (types::Facts::UPSTREAM, edgewit_chain::Fact::Upstream),
+        (types::Facts::CLIENT_IDENTITY, edgewit_chain::Fact::ClientIdentity),
     ];
     let wanted = pairs.into_iter().filter(|(flag, _)| facts.contains(*flag));
     wanted.fold(Facts::default(), |sum, (_, fact)| sum.with(fact))

@@ -4,7 +4,7 @@ use crate::bindings::capabilities::edgewit::filter::types::Fact;
 
 impl Fact {
     /// All facts, in the order of the contract.
-    pub const ALL: [Fact; 12] = [
+    pub const ALL: [Fact; 13] = [
         Fact::Method,
         Fact::Scheme,
         Fact::Authority,
@@ -17,6 +17,7 @@ impl Fact {
         Fact::RequestId,
         Fact::Subject,
         Fact::Upstream,
+        Fact::ClientIdentity,
     ];
 
     /// Its name in the contract, for example `client-address`.
@@ -34,6 +35,7 @@ impl Fact {
             Fact::RequestId => "request-id",
             Fact::Subject => "subject",
             Fact::Upstream => "upstream",
+            Fact::ClientIdentity => "client-identity",
         }
     }
 

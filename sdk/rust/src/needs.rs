@@ -196,6 +196,7 @@ mod tests {
             (Fact::Path, Facts::PATH, 0x8003),
             (Fact::ClientAddress, Facts::CLIENT_ADDRESS, 0x8005),
             (Fact::Upstream, Facts::UPSTREAM, 0x800b),
+            (Fact::ClientIdentity, Facts::CLIENT_IDENTITY, 0x800c),
         ];
         for (fact, facts, slot) in table {
             assert_eq!(flag(fact), facts);

@@ -2,11 +2,13 @@
 
 use std::{
     fs,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
 };
 
+use command_fds::{CommandFdExt, FdMapping};
 use tempfile::TempDir;
 
 use crate::{Gateway, Outcome, artifact, cargo, program};
@@ -25,6 +27,7 @@ pub struct Setup {
     arguments: Vec<String>,
     program: PathBuf,
     variables: Vec<(String, String)>,
+    passed: Option<OwnedFd>,
 }
 
 impl Setup {
@@ -42,6 +45,7 @@ impl Setup {
             arguments: Vec::new(),
             program: PathBuf::new(),
             variables: Vec::new(),
+            passed: None,
         }
     }
 
@@ -121,6 +125,13 @@ impl Setup {
         self
     }
 
+    /// Passes a descriptor as number 3, as systemd does.
+    #[must_use]
+    pub fn pass(mut self, fd: impl Into<OwnedFd>) -> Self {
+        self.passed = Some(fd.into());
+        self
+    }
+
     /// `edgewit run` with the arguments and the environment of this setup.
     pub(crate) fn command(&self) -> Command {
         let own = !self.program.as_os_str().is_empty();
@@ -128,6 +139,11 @@ impl Setup {
         let mut command = Command::new(program);
         command.args(["run", "--output", "json"]).args(&self.arguments);
         command.envs(self.variables.iter().cloned()).current_dir(self.path());
+        if let Some(fd) = &self.passed {
+            let parent_fd = fd.try_clone().expect("a descriptor can be duplicated");
+            let mapping = FdMapping { parent_fd, child_fd: 3 };
+            command.fd_mappings(vec![mapping]).expect("there is one");
+        }
         command
     }
 

@@ -223,6 +223,7 @@ fn rig(filters: &[(&str, OnError, Behaviour)]) -> Rig {
         subject: None,
         upstream: None,
         response: None,
+        client_identity: None,
     };
     let chain = Arc::new(Chain::new(links.collect(), 150));
     Rig { run: chain.begin(Box::new(exchange)), calls, alive }

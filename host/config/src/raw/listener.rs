@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Amount, At, Size, Time};
+use super::{Amount, At, OneOrMany, Size, Time};
 
 /// Where clients connect.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct Listener {
-    /// Address and port, such as `0.0.0.0:443`.
+    /// Address and port, such as `0.0.0.0:443`, or `fd:<name>` for a socket that was opened by whoever started the process.
     pub(crate) listen: Option<At<String>>,
     /// Protocols that are spoken. Default: h1 and h2 with TLS, h1 and h2c without.
     pub(crate) protocols: Option<At<Vec<At<Protocol>>>>,
@@ -19,6 +19,9 @@ pub(crate) struct Listener {
     pub(crate) trusted_proxies: Option<At<Vec<At<String>>>>,
     /// Bounds on what clients may use.
     pub(crate) limits: ListenerLimits,
+    /// Every connection begins with a header of the PROXY protocol (version 1 or 2) that says who the client is, and only
+    /// `trusted-proxies` may connect. Default: false.
+    pub(crate) proxy_protocol: Option<At<bool>>,
 }
 
 /// A protocol of a listener.
@@ -37,10 +40,35 @@ pub(crate) enum Protocol {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct ListenerTls {
-    /// Certificate and key in files, which are read again when they change.
-    pub(crate) files: Option<TlsFiles>,
+    /// Certificate and key in files, which are read again when they change; one table or a list of them. Which certificate a
+    /// client sees is decided by the host that it names; the first one is for all others.
+    pub(crate) files: Option<At<OneOrMany<TlsFiles>>>,
     /// Lowest version that is accepted. Default: `1.2`.
     pub(crate) min_version: Option<TlsVersion>,
+    /// Certificates of clients. Default: they are not asked for one.
+    pub(crate) client_auth: Option<ClientAuth>,
+}
+
+/// Certificates of clients.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct ClientAuth {
+    /// PEM file with the authorities whose word counts, relative to this file.
+    pub(crate) ca: At<String>,
+    /// Must clients show a certificate? Default: `require`.
+    pub(crate) mode: Option<ClientAuthMode>,
+    /// PEM file with revocation lists, one of each authority that signs, relative to this file. Default: none.
+    pub(crate) crl: Option<At<String>>,
+}
+
+/// Must clients show a certificate?
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ClientAuthMode {
+    /// Without a valid one there is no connection.
+    Require,
+    /// They may come without one; one that is not valid is refused.
+    Request,
 }
 
 /// Certificate and key, relative to this file.
@@ -84,4 +112,9 @@ pub(crate) struct ListenerLimits {
     pub(crate) stall_timeout: Option<At<Amount<Time>>>,
     /// Requests at the same time on an HTTP/2 connection. Default: 100.
     pub(crate) streams: Option<At<u64>>,
+    /// Connections of one client (an IPv4 address, an IPv6 network of 64 bits) at the same time; peers in `trusted-proxies`
+    /// are not counted. Default: a quarter of `connections`.
+    pub(crate) connections_per_client: Option<At<u64>>,
+    /// Time for the TLS handshake. Default: `5s`.
+    pub(crate) handshake_timeout: Option<At<Amount<Time>>>,
 }

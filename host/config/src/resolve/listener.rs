@@ -5,14 +5,12 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use edgewit_model::{
-    Admin, IpNet, Listener, ListenerLimits, ListenerName, ListenerTls, Protocols, TlsVersion,
-};
+use edgewit_model::{Admin, IpNet, Listener, ListenerLimits, ListenerName, Protocols};
 
-use super::Cx;
+use super::{Cx, tls::listener_tls};
 use crate::{
     Diagnostic, Report, code,
-    pem::{Kind, Pem},
+    pem::Pem,
     places::Places,
     raw::{self, At, Protocol},
     refs::DEFAULT_LISTENER,
@@ -33,11 +31,52 @@ pub(super) fn listener(
     let protocols = protocols(raw.protocols.as_ref(), raw.tls.is_some(), cx);
     let trusted_proxies = trusted(raw.trusted_proxies.as_ref(), cx);
     let limits = limits(&raw.limits, cx);
+    let proxy_protocol = proxy_protocol(raw.proxy_protocol.as_ref(), cx);
     if cx.lacks("listen") {
         cx.entry_error(code::MISSING_KEY, format!("listener `{name}` lacks `listen`"));
     }
-    let listen = cx.address(raw.listen.as_ref()?)?;
-    Some(Listener { name, listen, protocols, tls, trusted_proxies, limits })
+    let (listen, inherited) = listen(raw.listen.as_ref()?, cx)?;
+    Some(Listener {
+        tls,
+        protocols,
+        trusted_proxies,
+        limits,
+        inherited,
+        proxy_protocol,
+        ..Listener::new(name, listen)
+    })
+}
+
+/// The address, or the name of a socket that is open already.
+fn listen(raw: &At<String>, cx: &mut Cx<'_, '_>) -> Option<(SocketAddr, Option<String>)> {
+    let Some(name) = raw.value.strip_prefix("fd:") else {
+        return cx.address(raw).map(|address| (address, None));
+    };
+    let is_named = |byte: u8| byte.is_ascii_graphic() && byte != b':'; // sd_listen_fds(3)
+    if name.is_empty() || name.len() > MOST_NAME || !name.bytes().all(is_named) {
+        let message = format!("`{name}` is no name of a socket");
+        let label = "such names are 1 to 255 visible characters without `:`";
+        cx.hint(code::INVALID_VALUE, &raw.span, message, label);
+        return None;
+    }
+    Some((ANY, Some(name.to_owned())))
+}
+
+/// Stands where the socket, not the configuration, knows the address.
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+/// Bytes of a socket's name, as systemd has it.
+const MOST_NAME: usize = 255;
+
+fn proxy_protocol(raw: Option<&At<bool>>, cx: &mut Cx<'_, '_>) -> bool {
+    let Some(at) = raw else { return false };
+    if at.value && cx.lacks("trusted-proxies") {
+        let message = "`proxy-protocol` needs `trusted-proxies`";
+        let label = "anybody could say to be anybody";
+        let diagnostic = Diagnostic::new(code::MISSING_KEY, message);
+        let help = "trusted-proxies = [\"10.0.0.0/8\"]";
+        cx.report.push(diagnostic.at(cx.at(&at.span), label).help(help));
+    }
+    at.value
 }
 
 /// The listener that is there if none is declared.
@@ -68,29 +107,6 @@ fn protocols(raw: Option<&At<Vec<At<Protocol>>>>, tls: bool, cx: &mut Cx<'_, '_>
     out
 }
 
-fn listener_tls(
-    raw: &At<raw::ListenerTls>,
-    pems: &mut Vec<Pem>,
-    cx: &mut Cx<'_, '_>,
-) -> Option<ListenerTls> {
-    let Some(files) = &raw.value.files else {
-        if cx.item.get("tls").is_some_and(|tls| tls.get_ref().get("files").is_none()) {
-            let diagnostic = Diagnostic::new(code::MISSING_KEY, "`tls` lacks `files`");
-            let help = "tls.files = { cert = \"cert.pem\", key = \"key.pem\" }";
-            cx.report.push(diagnostic.at(cx.at(&raw.span), "").help(help));
-        }
-        return None;
-    };
-    let (cert, key) = (cx.path(&files.cert), cx.path(&files.key));
-    pems.push(Pem { kind: Kind::Certificates, path: cert.clone(), place: cx.at(&files.cert.span) });
-    pems.push(Pem { kind: Kind::PrivateKey, path: key.clone(), place: cx.at(&files.key.span) });
-    let min_version = match raw.value.min_version {
-        Some(raw::TlsVersion::V1_3) => TlsVersion::V1_3,
-        Some(raw::TlsVersion::V1_2) | None => TlsVersion::V1_2,
-    };
-    Some(ListenerTls { cert, key, min_version })
-}
-
 fn trusted(raw: Option<&At<Vec<At<String>>>>, cx: &mut Cx<'_, '_>) -> Vec<IpNet> {
     let Some(list) = raw else { return Vec::new() };
     let mut out = Vec::new();
@@ -108,8 +124,10 @@ fn trusted(raw: Option<&At<Vec<At<String>>>>, cx: &mut Cx<'_, '_>) -> Vec<IpNet>
 
 fn limits(raw: &raw::ListenerLimits, cx: &mut Cx<'_, '_>) -> ListenerLimits {
     let default = ListenerLimits::default();
+    let connections = cx.count(&raw.connections, 1..=MOST_CONNECTIONS, default.connections);
+    let share = default.connections_per_client.min((connections / 4).max(1));
     ListenerLimits {
-        connections: cx.count(&raw.connections, 1..=10_000_000, default.connections),
+        connections,
         header_bytes: cx.size(&raw.header_bytes, default.header_bytes),
         headers: cx.count(&raw.headers, 1..=10_000, default.headers),
         body: cx.size(&raw.body, default.body),
@@ -117,24 +135,34 @@ fn limits(raw: &raw::ListenerLimits, cx: &mut Cx<'_, '_>) -> ListenerLimits {
         idle_timeout: cx.time(&raw.idle_timeout, default.idle_timeout),
         stall_timeout: cx.time(&raw.stall_timeout, default.stall_timeout),
         streams: cx.count(&raw.streams, 1..=10_000, default.streams),
+        connections_per_client: cx.count(&raw.connections_per_client, 1..=MOST_CONNECTIONS, share),
+        handshake_timeout: cx.time(&raw.handshake_timeout, default.handshake_timeout),
     }
 }
 
-/// Reports listeners that want the same address.
+/// More than one machine has been seen to hold.
+const MOST_CONNECTIONS: u64 = 10_000_000;
+
+/// Reports listeners that want the same address or socket.
 pub(super) fn addresses(
     listeners: &BTreeMap<ListenerName, Listener>,
     admin: Option<&Admin>,
     places: &Places,
     report: &mut Report,
 ) {
-    let mut sorted: Vec<&Listener> = listeners.values().filter(|l| l.listen.port() != 0).collect();
+    let is_wanted = |l: &&Listener| l.inherited.is_some() || l.listen.port() != 0;
+    let mut sorted: Vec<&Listener> = listeners.values().filter(is_wanted).collect();
     sorted.sort_by_key(|l| places.listeners.get(&l.name).map(|place| place.order()));
-    let mut seen: BTreeMap<SocketAddr, Option<&Listener>> = BTreeMap::new();
-    seen.extend(admin.map(|admin| (admin.listen, None)));
+    let mut seen: BTreeMap<String, Option<&Listener>> = BTreeMap::new();
+    seen.extend(admin.map(|admin| (admin.listen.to_string(), None)));
     for listener in sorted {
-        let Some(first) = seen.insert(listener.listen, Some(listener)) else { continue };
+        let wanted = match &listener.inherited {
+            Some(socket) => format!("fd:{socket}"),
+            None => listener.listen.to_string(),
+        };
+        let Some(first) = seen.insert(wanted.clone(), Some(listener)) else { continue };
         let other = first.map_or("administration".to_owned(), |l| format!("`{}`", l.name));
-        let message = format!("`{}` and {other} both want {}", listener.name, listener.listen);
+        let message = format!("`{}` and {other} both want {wanted}", listener.name);
         let mut diagnostic = Diagnostic::new(code::SAME_ADDRESS, message);
         let place = |l: &Listener| places.listeners.get(&l.name).cloned();
         if let Some(place) = place(listener) {

@@ -1,8 +1,8 @@
 //! The example configurations of the documentation, as far as their keys exist.
 
 use edgewit_model::{
-    Action, Balance, Circuit, Concurrency, Config, Health, HealthKind, HostPattern, Isolation,
-    LogTarget, OnError, Outlier, SuccessRate, TlsVersion,
+    Action, Balance, Circuit, ClientAuthMode, Concurrency, Config, Health, HealthKind, HostPattern,
+    Isolation, LogTarget, OnError, Outlier, SuccessRate, TlsVersion,
 };
 
 use std::time::Duration;
@@ -150,6 +150,10 @@ fn every_key_arrives_in_the_model() {
     let web = &config.listeners["web"];
     assert!(web.protocols.h1 && web.protocols.h2 && web.tls.is_none());
     assert_eq!(web.trusted_proxies.len(), 2);
+    assert!(web.proxy_protocol && web.inherited.is_none());
+    assert_eq!(web.limits.connections_per_client, 1_000);
+    assert_eq!(web.limits.handshake_timeout.as_secs(), 4);
+    assert_eq!(config.listeners["activated"].inherited.as_deref(), Some("web"));
     let jwt = &config.plugins["jwt-auth"];
     assert_eq!(jwt.isolation, Some(Isolation::Worker { recycle: 1_024 }));
     assert!(jwt.path.ends_with("filters/jwt-auth.wasm") && jwt.allow.kv && !jwt.allow.random);
@@ -192,6 +196,70 @@ fn safeguards_arrive(config: &Config) {
     assert_eq!(next.health, Some(Health::new(HealthKind::Tcp)));
     assert_eq!((next.outlier.clone(), next.panic_percent), (Outlier::default(), 20));
     assert_eq!((next.circuit.clone(), next.concurrency.clone()), (Circuit::default(), None));
+}
+
+#[test]
+fn certificates_of_a_listener_arrive_in_the_model() {
+    let pem = |what: &str| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
+    let (cert, key, crl) = (pem("CERTIFICATE"), pem("PRIVATE KEY"), pem("X509 CRL"));
+    let base = folder(&[("a.pem", &cert), ("a.key", &key), ("b.pem", &cert), ("crl.pem", &crl)]);
+    let text = |tls: &str| {
+        format!(
+            "[listeners.web]\nlisten = '[::]:443'\n{tls}\n[routes.a]\nmatch = '/'\nrespond = {{}}\n"
+        )
+    };
+    let tls = |tls: &str| {
+        let loaded = check_in(base.path(), &text(tls)).unwrap_or_else(|report| panic!("{report}"));
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+        (loaded.config.listeners["web"].tls.clone().unwrap(), loaded.files)
+    };
+    let (one, files) = tls("tls.files = { cert = 'a.pem', key = 'a.key' }");
+    assert_eq!(
+        one,
+        edgewit_model::ListenerTls::new(base.path().join("a.pem"), base.path().join("a.key"))
+    );
+    assert_eq!(files.len(), 2);
+    let (two, files) = tls(
+        "tls.files = [{ cert = 'a.pem', key = 'a.key' }, { cert = 'b.pem', key = 'a.key' }]\n\
+        tls.min-version = '1.3'\ntls.client-auth = { ca = 'b.pem', mode = 'request', crl = 'crl.pem' }",
+    );
+    assert_eq!(two.files.len(), 2);
+    assert!(two.files[1].cert.ends_with("b.pem") && two.min_version == TlsVersion::V1_3);
+    let auth = two.client_auth.unwrap();
+    assert!(auth.mode == ClientAuthMode::Request && auth.ca.ends_with("b.pem"));
+    assert_eq!(auth.crl, Some(base.path().join("crl.pem")));
+    assert_eq!(files.len(), 6, "all of them are watched");
+    let (auth, _) =
+        tls("tls = { files = { cert = 'a.pem', key = 'a.key' }, client-auth.ca = 'a.pem' }");
+    let auth = auth.client_auth.unwrap();
+    assert!(auth.mode == ClientAuthMode::Require && auth.crl.is_none());
+    let report = check_in(
+        base.path(),
+        &text(
+            "tls = { files = { cert = 'a.pem', key = 'a.key' }, client-auth = { ca = 'a.pem', crl = 'b.pem' } }",
+        ),
+    );
+    let expected =
+        format!("`{}` holds no revocation list in PEM form", base.path().join("b.pem").display());
+    assert_eq!(report.unwrap_err().diagnostics()[0].message(), expected);
+}
+
+#[test]
+fn one_client_gets_a_quarter_of_the_connections() {
+    for (limits, expected) in [
+        ("", 5_000),
+        ("limits.connections = 100_000", 5_000),
+        ("limits.connections = 1_000", 250),
+        ("limits.connections = 2", 1),
+        ("limits = { connections = 2, connections-per-client = 2 }", 2),
+    ] {
+        let text = format!(
+            "[listeners.web]\nlisten = '[::]:443'\n{limits}\n[routes.a]\nmatch = '/'\nrespond = {{}}\n"
+        );
+        let config = config(&[], &text);
+        assert_eq!(config.listeners["web"].limits.connections_per_client, expected, "{limits}");
+        assert_eq!(config.listeners["web"].limits.handshake_timeout.as_secs(), 5);
+    }
 }
 
 #[test]

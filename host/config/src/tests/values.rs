@@ -82,6 +82,19 @@ fn listeners_are_checked() {
             "listeners.a = { listen = '[::]:80', tls.files.cert = 'a' }",
             &["E0106 1: missing key `key`"],
         ),
+        ("listeners.a = { listen = '[::]:80', tls.files = [] }", &["E0106 1: `tls` lacks `files`"]),
+        (
+            "listeners.a = { listen = '[::]:80', tls.files = 'a.pem' }",
+            &["E0104 1: expected a table or a list of tables, found string \"a.pem\""],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', tls.files = [{ cert = 'a', keey = 'b' }] }",
+            &["E0106 1: missing key `key`", "E0102 1: unknown key `keey`"],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', tls.files = [['a', 'b']] }",
+            &["E0106 1: `tls` lacks `files`", "E0104 1: expected a table, found a list"],
+        ),
         (
             "listeners.a.listen = '[::]:80'\nlisteners.b.listen = '[::]:80'",
             &["E0113 2: `b` and `a` both want [::]:80"],
@@ -90,6 +103,73 @@ fn listeners_are_checked() {
             "listeners.a.listen = '127.0.0.1:9977'",
             &["E0113 1: `a` and administration both want 127.0.0.1:9977"],
         ),
+    ]);
+}
+
+#[test]
+fn clients_of_listeners_are_checked() {
+    let files = "tls.files = { cert = 'a', key = 'b' }";
+    let auth = |text: &str| {
+        format!("listeners.a = {{ listen = '[::]:80', {files}, tls.client-auth = {text} }}")
+    };
+    let (unread_a, unread_b) =
+        ("E0501 1: cannot read `/nonexistent/a`", "E0502 1: cannot read `/nonexistent/b`");
+    check_all(&[
+        (&auth("{ mode = 'require' }"), &[unread_a, unread_b, "E0106 1: missing key `ca`"]),
+        (
+            &auth("{ ca = 'c', mode = 'maybe' }"),
+            &[
+                unread_a,
+                unread_b,
+                "E0501 1: cannot read `/nonexistent/c`",
+                "E0105 1: unknown value `maybe`; use `require` or `request`",
+            ],
+        ),
+        (
+            &auth("{ ca = 'c', crl = 'd' }"),
+            &[
+                unread_a,
+                unread_b,
+                "E0501 1: cannot read `/nonexistent/c`",
+                "E0501 1: cannot read `/nonexistent/d`",
+            ],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', proxy-protocol = true }",
+            &["E0106 1: `proxy-protocol` needs `trusted-proxies`"],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', proxy-protocol = true, trusted-proxies = [] }",
+            &["E0106 1: `proxy-protocol` needs `trusted-proxies`"],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', proxy-protocol = true, trusted-proxies = ['x'] }",
+            &["E0105 1: `x` is no range of addresses"],
+        ),
+        ("listeners.a = { listen = '[::]:80', proxy-protocol = false }", &[]),
+        (
+            "listeners.a = { listen = '[::]:80', limits.connections-per-client = 0 }",
+            &["E0105 1: a number here is 1 to 10000000, not 0"],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', limits.handshake-timeout = '0s' }",
+            &["E0105 1: a duration here is `1ms` to `8760h`"],
+        ),
+    ]);
+}
+
+#[test]
+fn inherited_sockets_have_names() {
+    check_all(&[
+        ("listeners.a.listen = 'fd:web'", &[]),
+        ("listeners.a.listen = 'fd:'", &["E0105 1: `` is no name of a socket"]),
+        ("listeners.a.listen = 'fd:a:b'", &["E0105 1: `a:b` is no name of a socket"]),
+        ("listeners.a.listen = 'fd:a b'", &["E0105 1: `a b` is no name of a socket"]),
+        (
+            "listeners.a.listen = 'fd:web'\nlisteners.b.listen = 'fd:web'",
+            &["E0113 2: `b` and `a` both want fd:web"],
+        ),
+        ("listeners.a.listen = 'fd:a'\nlisteners.b.listen = 'fd:b'", &[]),
     ]);
 }
 

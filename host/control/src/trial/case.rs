@@ -70,6 +70,8 @@ pub struct Request {
     pub client: IpAddr,
     /// Did the client come by TLS?
     pub tls: bool,
+    /// Whom the client's certificate names; none: it showed none.
+    pub client_identity: Option<String>,
 }
 
 impl Default for Request {
@@ -82,6 +84,7 @@ impl Default for Request {
             body: String::new(),
             client: IpAddr::from([192, 0, 2, 1]),
             tls: false,
+            client_identity: None,
         }
     }
 }

@@ -261,6 +261,7 @@ fn exchange(request: &Request) -> Result<Exchange, String> {
         subject: None,
         upstream: Some(UpstreamName::new("upstream").map_err(|e| e.to_string())?),
         response: None,
+        client_identity: request.client_identity.as_deref().map(Into::into),
     })
 }
 

@@ -13,6 +13,14 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
+/// Fields in which a proxy passes on the certificate of its client (RFC 9440, Envoy). Upstreams that take their word for it must
+/// not get that of a client (RFC 9440 4).
+const CLIENT_CERTIFICATE: [HeaderName; 3] = [
+    HeaderName::from_static("client-cert"),
+    HeaderName::from_static("client-cert-chain"),
+    HeaderName::from_static("x-forwarded-client-cert"),
+];
+
 /// Addresses in `x-forwarded-for` that are looked at, from its end.
 const MAX_HOPS: usize = 32;
 
@@ -31,6 +39,9 @@ pub(super) fn rewrite(fields: &mut HeaderMap, peer: &Peer<'_>, authority: &Autho
         for name in
             [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED, &X_REAL_IP]
         {
+            fields.remove(name);
+        }
+        for name in &CLIENT_CERTIFICATE {
             fields.remove(name);
         }
     }
@@ -135,11 +146,17 @@ mod tests {
             fields.insert(X_FORWARDED_HOST, HeaderValue::from_static("real.test"));
             fields.insert(FORWARDED, HeaderValue::from_static("for=9.9.9.9"));
             fields.insert(X_REAL_IP, HeaderValue::from_static("9.9.9.9"));
+            for name in &CLIENT_CERTIFICATE {
+                fields.append(name, HeaderValue::from_static("root"));
+            }
             rewrite(&mut fields, &peer, &Authority::new("a.test").unwrap());
             assert_eq!(fields[X_FORWARDED_PROTO], expected.0);
             assert_eq!(fields[X_FORWARDED_HOST], expected.1);
             assert_eq!(fields.contains_key(FORWARDED), expected.2);
             assert_eq!(fields.contains_key(X_REAL_IP), expected.2);
+            for name in &CLIENT_CERTIFICATE {
+                assert_eq!(fields.contains_key(name), expected.2, "{name}");
+            }
         }
     }
 }

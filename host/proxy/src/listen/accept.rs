@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::sleep,
 };
 
@@ -26,12 +26,12 @@ pub(crate) async fn accept_all(
     context: Rc<Context>,
 ) {
     let connections = stop.clone();
-    let accept = |(stream, peer), permit| {
+    let accept = |(stream, peer), place| {
         let accepted = Accepted {
             stream,
             peer,
             listener: Arc::clone(&listener),
-            permit,
+            place,
             stop: connections.clone(),
             open: context.shared.connections.enter(),
         };
@@ -40,17 +40,17 @@ pub(crate) async fn accept_all(
     let mut pause = PAUSE.0;
     loop {
         let next = async {
-            let permit = Arc::clone(&listener.permits).acquire_owned().await.ok();
-            (socket.accept().await, permit)
+            let place = listener.room.enter().await;
+            (socket.accept().await, place)
         };
-        let (accepted, permit) = tokio::select! {
+        let (accepted, place) = tokio::select! {
             next = next => next,
             _ = stop.changed() => break,
         };
         match accepted {
             Ok(connection) => {
                 pause = PAUSE.0;
-                accept(connection, permit);
+                accept(connection, place);
             }
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
@@ -62,7 +62,7 @@ pub(crate) async fn accept_all(
     }
     if let Ok(socket) = socket.into_std() {
         while let Ok(connection) = accept_waiting(&socket) {
-            accept(connection, None::<OwnedSemaphorePermit>);
+            accept(connection, listener.room.squeeze());
         }
     }
 }

@@ -21,6 +21,14 @@ pub enum ListenError {
         #[source]
         source: io::Error,
     },
+    /// Nobody has handed over a socket of this name.
+    #[error("listener `{listener}` wants the socket `fd:{name}`, and nobody has handed one over")]
+    NotHandedOver {
+        /// Which listener.
+        listener: ListenerName,
+        /// Name of the socket.
+        name: String,
+    },
     /// Certificate or key cannot be used.
     #[error("TLS of listener `{listener}` cannot be set up")]
     Tls {
@@ -28,14 +36,22 @@ pub enum ListenError {
         listener: ListenerName,
         /// Why.
         #[source]
-        source: TlsError,
+        source: Box<TlsError>,
     },
 }
 
 impl ListenError {
     /// What the operator can do.
     pub fn hint(&self) -> Option<String> {
-        let ListenError::Bind { address, source } = self else { return None };
+        let (address, source) = match self {
+            ListenError::Bind { address, source } => (address, source),
+            ListenError::NotHandedOver { name, .. } => {
+                return Some(format!(
+                    "sockets come with the start of the process: `FileDescriptorName={name}` in a systemd socket unit, and a restart"
+                ));
+            }
+            ListenError::Tls { .. } => return None,
+        };
         let port = address.port();
         match source.kind() {
             ErrorKind::PermissionDenied => Some(format!(

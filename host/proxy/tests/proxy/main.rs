@@ -29,3 +29,19 @@ mod refusals;
 mod broken;
 
 mod lifecycle;
+
+mod tls;
+
+mod client_auth;
+
+mod misdirected;
+
+mod renewal;
+
+mod handshakes;
+
+mod proxied;
+
+mod connections;
+
+mod adopted;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use edgewit_model::{Listener, ListenerTls, Protocols, TlsVersion};
+use edgewit_model::{Listener, ListenerTls, Protocols};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full};
@@ -151,7 +151,7 @@ fn certificate(folder: &Path) -> (ListenerTls, Arc<RootCertStore>) {
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
-    (ListenerTls { cert, key, min_version: TlsVersion::V1_2 }, Arc::new(roots))
+    (ListenerTls::new(cert, key), Arc::new(roots))
 }
 
 async fn handshake(
@@ -218,10 +218,10 @@ async fn a_new_certificate_is_shown_at_once_and_a_bad_one_never() {
     assert_eq!((bound[0].listener.clone(), bound[0].address), (name("web"), gateway.address));
     assert!(handshake(&gateway, &new, &[]).await.is_ok());
     assert!(handshake(&gateway, &old, &[]).await.is_err());
-    kept.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    kept.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     within(kept.read_exact(&mut [0; 12])).await.unwrap();
 
-    std::fs::write(&tls.key, "no key").unwrap();
+    std::fs::write(&tls.files[0].key, "no key").unwrap();
     let error = gateway.proxy.apply(&gateway.listeners, gateway.proxy.snapshot()).unwrap_err();
     assert_eq!(error.to_string(), "TLS of listener `web` cannot be set up");
     assert!(handshake(&gateway, &new, &[]).await.is_ok());
@@ -232,7 +232,7 @@ async fn a_handshake_that_drips_is_ended() {
     let folder = tempfile::tempdir().unwrap();
     let (tls, _) = certificate(folder.path());
     let mut listener = Listener { tls: Some(tls), ..listener() };
-    listener.limits.header_timeout = std::time::Duration::from_millis(150);
+    listener.limits.handshake_timeout = std::time::Duration::from_millis(150);
     let gateway =
         Gateway::new(listener, vec![(route(respond(200, "hello")), Vec::new(), Vec::new())]);
     assert_eq!(talk(gateway.address, "\x16\x03\x01").await, "");

@@ -8,14 +8,17 @@ mod filter;
 
 mod gateway;
 
+mod pki;
+
 use std::{future::Future, time::Duration};
 
 pub(crate) use backend::{Backend, read_head};
 pub(crate) use client::{Connection, http2, send, talk};
 pub(crate) use filter::{Native, Seen, answer};
 pub(crate) use gateway::{
-    Gateway, Ready, forward_to, listener, name, respond, route, snapshot, upstream,
+    Gateway, Ready, forward_to, hello, listener, name, respond, route, snapshot, upstream,
 };
+pub(crate) use pki::{Authority, Issued, TlsClient, ask, connect_from};
 
 /// Nothing that is waited for takes this long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

@@ -24,6 +24,7 @@ fn json(line: &Line<'_>, out: &mut Vec<u8>) {
     text("listener", line.listener.as_bytes(), out);
     key("client.address", out);
     let _ = write!(out, "\"{}\"", line.client);
+    optional("client_identity", line.client_identity.map(str::as_bytes), out);
     optional("enduser.id", line.subject.map(str::as_bytes), out);
     text("url.scheme", line.scheme.as_bytes(), out);
     text("network.protocol.version", line.version.as_bytes(), out);

@@ -26,6 +26,7 @@ fn a_line(user_agent: &[u8]) -> Line<'_> {
         upstream: None,
         tries: 1,
         filters: vec![FilterLine { name: "jwt", us: 62, fuel: 18_400, outcome: "proceed" }],
+        client_identity: Some("spiffe://prod/\"web\""),
     }
 }
 

@@ -70,5 +70,6 @@ fn known(fact: types::Fact) -> Fact {
         types::Fact::RequestId => Fact::RequestId,
         types::Fact::Subject => Fact::Subject,
         types::Fact::Upstream => Fact::Upstream,
+        types::Fact::ClientIdentity => Fact::ClientIdentity,
     }
 }
