@@ -228,6 +228,7 @@ once."
 "E0606" HASH_ON "the policy and `hash-on` do not fit together"
 "`balance = \"ring-hash\"` and `\"maglev\"` send requests that are alike to the same server. `hash-on` says what of a request \
 decides: `header:NAME`, `cookie:NAME`, `query:NAME`, `client` or `path`. Other policies have no use for it."
+
 "E0621" INVALID_HEALTH "a check or a bound that cannot be used"
 "`health` has either `path`, the path of a `GET` such as `/healthz`, or `tcp = true`; `host` and `status` go with `path`. \
 `outlier` ejects for `eject` at first and never for longer than `eject-at-most`. `concurrency` has a `min` that is not above its \

@@ -79,24 +79,37 @@ impl Circuit {
 
     /// Leave for an attempt, after a while if need be, but not after the deadline.
     pub(crate) async fn enter(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Permit, Full> {
-        let Some(_waits) = Waits::begin(self) else { return Err(self.refuse()) };
+        let Some(place) = Waits::begin(self) else { return Err(self.refuse()) };
         let patience = Instant::now() + self.rules.max_wait;
         let until = deadline.map_or(patience, |deadline| deadline.min(patience));
+        let mut is_next = place.is_only;
         loop {
             let mut turn = std::pin::pin!(self.room.notified());
-            turn.as_mut().enable(); // before looking, so that room made in between is not missed
-            if self.take() {
+            let called = turn.as_mut().enable(); // before looking, so that room made in between is not missed
+            if (is_next || called) && self.take() {
+                self.call_next();
                 return Ok(self.permit());
             }
             if timeout_at(until, turn).await.is_err() {
                 return Err(self.refuse());
             }
+            is_next = true;
+        }
+    }
+
+    /// Who enters from the waiting room sees to it that the next does too, if there is still room: calls that come before
+    /// somebody listens are kept, but several are kept as one.
+    fn call_next(&self) {
+        let others_wait = self.waiting.load(Ordering::SeqCst) > 1;
+        if others_wait && self.requests.load(Ordering::SeqCst) < self.limit() {
+            self.room.notify_one();
         }
     }
 
     /// Leave for a further attempt of a request.
     pub fn try_retry(self: &Arc<Self>) -> Option<RetryPermit> {
-        take_one(&self.retries, self.rules.max_retries).then(|| RetryPermit(Arc::clone(self)))
+        let taken = take_one(&self.retries, self.rules.max_retries);
+        taken.map(|_| RetryPermit(Arc::clone(self)))
     }
 
     /// Attempts that are under way.
@@ -137,7 +150,7 @@ impl Circuit {
     }
 
     fn take(&self) -> bool {
-        take_one(&self.requests, self.limit())
+        take_one(&self.requests, self.limit()).is_some()
     }
 
     fn permit(self: &Arc<Self>) -> Permit {
@@ -152,9 +165,10 @@ impl Circuit {
     }
 }
 
-fn take_one(number: &AtomicU32, limit: u32) -> bool {
+/// How many were taken before, if there is one left.
+fn take_one(number: &AtomicU32, limit: u32) -> Option<u32> {
     let more = |taken: u32| (taken < limit).then(|| taken + 1);
-    number.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
+    number.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()
 }
 
 impl Permit {
@@ -184,17 +198,22 @@ impl Drop for RetryPermit {
 }
 
 /// A place in the waiting room.
-struct Waits<'a>(&'a Circuit);
+struct Waits<'a> {
+    circuit: &'a Circuit,
+    /// Nobody waited before.
+    is_only: bool,
+}
 
 impl<'a> Waits<'a> {
     fn begin(circuit: &'a Circuit) -> Option<Self> {
-        take_one(&circuit.waiting, circuit.rules.max_pending).then(|| Self(circuit))
+        let before = take_one(&circuit.waiting, circuit.rules.max_pending)?;
+        Some(Self { circuit, is_only: before == 0 })
     }
 }
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.circuit.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! One attempt is [`send`]: it chooses an endpoint, takes a connection of the worker's [`Pools`], sends the request and
 //! gives a response whose body hands the connection back at its clean end. Whether another attempt follows is
-//! [`decide`], a pure function, and [`Budget`] keeps all attempts together from becoming a storm.
+//! [`decide`], a pure function, and [`Budget`] keeps all attempts together from becoming a storm. Endpoints in trouble are
+//! passed over, as active checks and the outcomes of attempts tell, and the [`Circuit`] bounds what is under way.
 //!
 //! Nothing here knows routes, filters or clients, writes metrics or logs on the way of a request: [`Counters`] are plain
-//! numbers for others to read. Connections belong to one worker and are never locked; what workers share ([`Upstream`])
-//! is atomic. Start reading at [`send`].
+//! numbers for others to read; what is logged is that an endpoint became available or ceased to be. Connections belong to
+//! one worker and are never locked; what workers share ([`Upstream`]) is atomic, but for the waiting room of a circuit
+//! that is full. Start reading at [`send`].
 
 mod send;
 

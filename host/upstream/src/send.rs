@@ -108,26 +108,27 @@ impl Attempt<'_> {
         bounds: Bounds,
     ) -> Result<Response<InBody>, SendError> {
         let anonymous = !request::has_host(&request);
-        let began = self.upstream.wants_latency().then(Instant::now);
         let upload = request.body_mut().watch();
+        let began = self.upstream.wants_latency().then(Instant::now);
         let answered = bounds.keep(self.exchange(request), upload.as_deref()).await;
         let answered = answered.unwrap_or_else(|| Err(SendError::timeout(self.processed.get())));
         if let Some(began) = began {
             self.endpoint.answered(began.elapsed(), answered.is_err());
         }
-        self.judge(&answered);
         match answered {
             Ok(Answer::Switched(response, tunnel)) => {
-                let tunnel = tunnel.holding(self.in_flight);
+                self.answered(response.status().as_u16());
+                let tunnel = tunnel.holding(self.in_flight.without_leave());
                 Ok(response.map(|body| InBody::switched(body, tunnel)))
             }
             Ok(Answer::Http(response, lease, upload)) => {
+                self.answered(response.status().as_u16());
                 let hold = Hold { lease, upload, in_flight: self.in_flight };
                 let stall = self.upstream.timeouts().stall;
                 Ok(response.map(|body| InBody::new(body, hold, stall)))
             }
             Err(mut error) => {
-                self.endpoint.counters().failed();
+                self.failed(&error, upload.as_deref());
                 if let Some(unsent) = error.unsent.as_deref_mut().filter(|_| anonymous) {
                     request::forget_host(unsent); // the next endpoint has another name
                 }
@@ -136,25 +137,33 @@ impl Attempt<'_> {
         }
     }
 
-    /// What the attempt says about endpoint and upstream.
-    fn judge(&self, answered: &Result<Answer, SendError>) {
-        let permit = self.in_flight.permit();
-        let ended = match answered {
-            Ok(Answer::Http(response, ..) | Answer::Switched(response, _)) => {
-                permit.answered(Some(response.status().as_u16()));
-                Some(Ended::with(response.status().as_u16()))
-            }
-            Err(error) => {
-                if error.kind == Failure::Timeout {
-                    permit.answered(None);
-                }
-                Ended::in_failure(error)
-            }
-        };
-        if let Some(ended) = ended {
-            let upstream = self.upstream;
-            upstream.safeguards().note(self.endpoint, ended, || upstream.endpoints());
+    /// A response head came: what it says about endpoint and upstream.
+    fn answered(&self, status: u16) {
+        if let Some(permit) = self.in_flight.permit() {
+            permit.answered(Some(status));
         }
+        self.note(Ended::with(status));
+    }
+
+    /// None came.
+    fn failed(&self, error: &SendError, upload: Option<&Watch>) {
+        self.endpoint.counters().failed();
+        if error.kind == Failure::Timeout {
+            if upload.is_some_and(|upload| upload.ended().is_none()) {
+                return; // it was the client who took so long
+            }
+            if let Some(permit) = self.in_flight.permit() {
+                permit.answered(None);
+            }
+        }
+        if let Some(ended) = Ended::in_failure(error) {
+            self.note(ended);
+        }
+    }
+
+    fn note(&self, ended: Ended) {
+        let upstream = self.upstream;
+        upstream.safeguards().note(self.endpoint, ended, || upstream.endpoints());
     }
 
     /// Sends the request, a second time if a kept connection turns out to be closed.

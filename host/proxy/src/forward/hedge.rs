@@ -102,6 +102,7 @@ impl<'a> Hedging<'a> {
         tried.chosen = Some(Rc::clone(&chosen));
         let began = Instant::now();
         tried.deadline = Some(self.attempts.deadline(began));
+        tried.began = Some(began);
         let (live, pools) = (self.live, self.pools);
         let future = Box::pin(async move {
             let sent = send(live.upstream(), pools, request, &mut tried).await;

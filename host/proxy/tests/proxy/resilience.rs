@@ -265,6 +265,66 @@ async fn talk_until_ok(address: SocketAddr) -> bool {
     false
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adaptive_bound_follows_a_step_in_the_upstreams_time() {
+    const SLOTS: usize = 4;
+    let (inside, deepest) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let takes = Arc::new(AtomicUsize::new(20));
+    let slots = Arc::new(Semaphore::new(SLOTS));
+    let (counted, most, time) = (inside, Arc::clone(&deepest), Arc::clone(&takes));
+    let backend = Backend::new(move |mut stream, _| {
+        let (inside, deepest) = (Arc::clone(&counted), Arc::clone(&most));
+        let (slots, time) = (Arc::clone(&slots), Arc::clone(&time));
+        async move {
+            while read_head(&mut stream).await.is_some() {
+                deepest.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let slot = slots.acquire().await;
+                sleep(Duration::from_millis(time.load(Ordering::SeqCst) as u64)).await;
+                drop(slot);
+                inside.fetch_sub(1, Ordering::SeqCst);
+                if stream.write_all(OK).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    let upstream = upstream(&[backend.address], |config| {
+        let rules = model::Concurrency { min: 2, max: 900, ..Default::default() };
+        config.concurrency = Some(rules);
+    });
+    let gateway = gateway(Arc::clone(&upstream), Retry::default());
+    let address = gateway.address;
+    let good = Arc::new(AtomicUsize::new(0));
+    let mut clients = JoinSet::new();
+    let begun = Instant::now();
+    for number in 0..1_600_u32 {
+        // 400 a second, where 200 can be done, and from half time on 50.
+        let due = begun + Duration::from_micros(2_500) * number;
+        sleep(due.saturating_duration_since(Instant::now())).await;
+        if number == 800 {
+            takes.store(80, Ordering::SeqCst);
+        }
+        let good = Arc::clone(&good);
+        clients.spawn(async move {
+            let response = talk(address, GET).await;
+            if response.starts_with("HTTP/1.1 200 ") {
+                good.fetch_add(1, Ordering::SeqCst);
+            } else {
+                assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
+            }
+        });
+    }
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
+    let (good, deepest) = (good.load(Ordering::SeqCst), deepest.load(Ordering::SeqCst));
+    // Without a bound 400 and then 700 more would have piled up.
+    assert!(deepest <= 150, "{deepest} inside, where {SLOTS} are served");
+    assert!(upstream.circuit().limit() <= 150, "{}", upstream.circuit().limit());
+    assert!(good >= 200, "{good} of 500 were served");
+}
+
 /// Takes a request and says nothing; counts requests, and connections that were closed on it.
 async fn silent() -> (Backend, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let (asked, closed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

@@ -227,17 +227,24 @@ const MAX_STREAMS: usize = 100;
 
 /// An attempt that an endpoint is busy with, from its choice to the end of the response body.
 /// With it ends the leave that the circuit gave.
-pub(crate) struct InFlight(Arc<Endpoint>, Permit);
+pub(crate) struct InFlight(Arc<Endpoint>, Option<Permit>);
 
 impl InFlight {
     pub(crate) fn new(endpoint: Arc<Endpoint>, permit: Permit) -> Self {
         endpoint.counters.requests.fetch_add(1, Ordering::Relaxed);
         endpoint.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(endpoint, permit)
+        Self(endpoint, Some(permit))
     }
 
-    pub(crate) fn permit(&self) -> &Permit {
-        &self.1
+    pub(crate) fn permit(&self) -> Option<&Permit> {
+        self.1.as_ref()
+    }
+
+    /// A tunnel is no work that waits to be done: it may last for days and needs no leave.
+    pub(crate) fn without_leave(self) -> Self {
+        let mut tunnel = self;
+        tunnel.1 = None;
+        tunnel
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

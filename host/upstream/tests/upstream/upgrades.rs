@@ -56,6 +56,7 @@ async fn the_connection_belongs_to_the_new_protocol() {
             let response = client.send(upgrade("irc")).await.unwrap();
             let endpoints = client.upstream.endpoints();
             let counters = endpoints[0].counters();
+            assert_eq!(client.upstream.circuit().requests(), 0, "a tunnel needs no leave");
             assert_eq!((counters.in_flight(), counters.connections()), (1, 1));
             talk(response).await;
             assert_eq!((counters.in_flight(), counters.connections()), (0, 0));
