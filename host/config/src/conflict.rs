@@ -28,19 +28,38 @@ struct Condition<'a> {
 }
 
 /// Everything of a condition but its methods.
-type Key<'a> = (Option<&'a HostPattern>, String, BTreeSet<Vec<u8>>, BTreeSet<&'a (String, String)>);
+#[derive(PartialEq, Eq, Hash)]
+struct Key<'a> {
+    host: Option<&'a HostPattern>,
+    path: String,
+    headers: BTreeSet<Vec<u8>>,
+    query: BTreeSet<&'a (String, String)>,
+    /// As they are written: two expressions that describe the same texts in other words are two.
+    others: BTreeSet<String>,
+}
 
 impl<'a> Condition<'a> {
     fn key(&self) -> Key<'a> {
         let header = |rule: &edgewit_model::HeaderRule| {
             [rule.name.as_str().as_bytes(), b":", rule.value.as_bytes()].concat()
         };
-        (
-            self.matcher.host.as_ref(),
-            shape(&self.matcher.path),
-            self.matcher.headers.iter().map(header).collect(),
-            self.matcher.query.iter().collect(),
-        )
+        let conditions = self.matcher.conditions.iter().map(|c| format!("{c:?}"));
+        let clients = self.matcher.clients.iter().map(|net| format!("{net:?}"));
+        Key {
+            host: self.matcher.host.as_ref(),
+            path: self.path(),
+            headers: self.matcher.headers.iter().map(header).collect(),
+            query: self.matcher.query.iter().collect(),
+            others: conditions.chain(clients).collect(),
+        }
+    }
+
+    /// The path with the names of its parameters replaced, or its expression, which begins with no slash of a path here.
+    fn path(&self) -> String {
+        match &self.matcher.path_regex {
+            Some(regex) => format!("regex {}", regex.as_str()),
+            None => shape(&self.matcher.path),
+        }
     }
 
     /// Given the same key: is there a request that fits both equally well?
@@ -83,7 +102,8 @@ const MOST_COMPARED: usize = 1_000;
 /// Within one host all paths go into one tree, which has room for one kind of parameter at each position.
 fn ambiguous_paths(conditions: &[Condition<'_>], report: &mut Report) {
     let mut trees: HashMap<Option<&HostPattern>, Tree<'_>> = HashMap::new();
-    for condition in conditions {
+    // Expressions are tried one by one and need no place in a tree.
+    for condition in conditions.iter().filter(|c| c.matcher.path_regex.is_none()) {
         let tree = trees.entry(condition.matcher.host.as_ref()).or_default();
         let shape = shape(&condition.matcher.path);
         if tree.shapes.contains_key(&shape) {

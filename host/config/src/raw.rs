@@ -17,6 +17,8 @@ mod upstream;
 
 mod route;
 
+mod policy;
+
 mod telemetry;
 
 use std::collections::BTreeMap;
@@ -27,8 +29,9 @@ use serde::Deserialize;
 pub(crate) use amount::{Amount, Percent, Size, Span, Time, Unit};
 pub(crate) use listener::{Listener, ListenerLimits, ListenerTls, Protocol, TlsVersion};
 pub(crate) use plugin::{Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits};
+pub(crate) use policy::{Compress, Cors, Edits, Fault, HeaderEdits, Mirror, SwitchOr, Test};
 pub(crate) use route::{
-    Match, Matches, Redirect, Respond, Retry, Rewrite, RewriteHost, Route, WeightedUpstream,
+    Match, Matches, Redirect, Respond, Retry, Rewrite, Route, WeightedUpstream,
 };
 pub(crate) use server::{Admin, Server};
 pub(crate) use telemetry::{AccessLog, AccessLogFormat, LogFormat, Telemetry};

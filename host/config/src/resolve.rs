@@ -17,6 +17,20 @@ mod matcher;
 
 mod action;
 
+mod condition;
+
+mod template;
+
+mod rewrite;
+
+mod location;
+
+mod edits;
+
+mod cors;
+
+mod policy;
+
 mod telemetry;
 
 use std::{collections::BTreeMap, path::Path};

@@ -19,6 +19,8 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what clients may use.
     pub limits: ListenerLimits,
+    /// Answers every request with a redirect to `https` on the same host and path.
+    pub redirect_https: bool,
 }
 
 impl Listener {
@@ -31,6 +33,7 @@ impl Listener {
             tls: None,
             trusted_proxies: Vec::new(),
             limits: ListenerLimits::default(),
+            redirect_https: false,
         }
     }
 }

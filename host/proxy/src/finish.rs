@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::{
     connection::Connection,
     guard::Identity,
+    policy::Wishes,
     snapshot::{LiveRoute, Snapshot},
 };
 
@@ -37,6 +38,7 @@ pub(crate) struct Finish {
     tries: u32,
     request_bytes: Rc<Cell<u64>>,
     response_bytes: u64,
+    wishes: Option<Box<Wishes>>,
 }
 
 /// What the client asked for, in its own words; kept for the access log only.
@@ -78,6 +80,7 @@ impl Finish {
             tries: 0,
             request_bytes: Rc::default(),
             response_bytes: 0,
+            wishes: None,
         }
     }
 
@@ -90,6 +93,16 @@ impl Finish {
     fn route(&self) -> Option<(&LiveRoute, usize)> {
         let (route, matcher) = self.route?;
         Some((self.snapshot.route(route)?, matcher))
+    }
+
+    /// What the request says about its response, before filters change it.
+    pub(crate) fn wish(&mut self, wishes: Option<Box<Wishes>>) {
+        self.wishes = wishes;
+    }
+
+    /// What decides about the shape of the response, if anything does.
+    pub(crate) fn shaping(&self) -> Option<(&Wishes, (&LiveRoute, usize), &Rc<RefCell<Run>>)> {
+        Some((self.wishes.as_deref()?, self.route()?, self.run.as_ref()?))
     }
 
     /// One more attempt at an upstream.
@@ -149,6 +162,11 @@ impl Finish {
 
     pub(crate) fn version(&self) -> Version {
         self.version
+    }
+
+    /// Position of the matcher that fitted, in its route.
+    pub(crate) fn matcher(&self) -> usize {
+        self.route.map_or(0, |(_, matcher)| matcher)
     }
 
     /// When the head had come.

@@ -29,6 +29,22 @@ mod route;
 
 mod forward;
 
+mod template;
+
+mod rewrite;
+
+mod redirect;
+
+mod edits;
+
+mod cors;
+
+mod policy;
+
+mod compress;
+
+mod mirror;
+
 mod upload;
 
 mod reply;

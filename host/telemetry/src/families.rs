@@ -136,6 +136,12 @@ families! {
     /// Retries that were not made because of the budget.
     RETRY_BUDGET_EXHAUSTED = "edgewit_retry_budget_exhausted", Kind::Counter,
         "Retries that were not made because the budget of the upstream was used up";
+    /// Faults that were made on purpose.
+    FAULTS = "edgewit_faults", Kind::Counter,
+        "Faults that routes made on purpose, by kind";
+    /// Copies of requests.
+    MIRRORED = "edgewit_mirrored", Kind::Counter,
+        "Copies of requests for mirrors, by result";
     /// Lines of the access log that were lost.
     ACCESS_LOG_DROPPED = "edgewit_access_log_dropped", Kind::Counter,
         "Lines of the access log that were dropped because the target was too slow";

@@ -19,6 +19,8 @@ pub(crate) struct Listener {
     pub(crate) trusted_proxies: Option<At<Vec<At<String>>>>,
     /// Bounds on what clients may use.
     pub(crate) limits: ListenerLimits,
+    /// Answers every request with a redirect to `https` on the same host and path. Default: no.
+    pub(crate) redirect_https: Option<At<bool>>,
 }
 
 /// A protocol of a listener.

@@ -37,7 +37,18 @@ pub(super) fn listener(
         cx.entry_error(code::MISSING_KEY, format!("listener `{name}` lacks `listen`"));
     }
     let listen = cx.address(raw.listen.as_ref()?)?;
-    Some(Listener { name, listen, protocols, tls, trusted_proxies, limits })
+    let redirect_https = redirect_https(&raw, cx);
+    Some(Listener { name, listen, protocols, tls, trusted_proxies, limits, redirect_https })
+}
+
+/// A redirect from `https` to itself would go round for ever.
+fn redirect_https(raw: &raw::Listener, cx: &mut Cx<'_, '_>) -> bool {
+    let Some(at) = raw.redirect_https.as_ref().filter(|at| at.value) else { return false };
+    if raw.tls.is_some() {
+        let message = "a listener with TLS has nothing to redirect";
+        cx.error(code::TLS_PROTOCOL, &at.span, message);
+    }
+    raw.tls.is_none()
 }
 
 /// The listener that is there if none is declared.
