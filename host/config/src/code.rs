@@ -143,10 +143,6 @@ matter. Add a condition to one of them, or use one route with two weighted `upst
 "A path pattern begins with `/` and is made of the characters that stand in a request line, percent-encoded where needed. \
 `{name}` stands for one segment, or a part of one, `{*rest}` for the rest of the path and only at its end."
 
-"E0303" AMBIGUOUS_PATH "two path patterns cannot live side by side"
-"At one position of a path there may be fixed texts and one kind of parameter: `/a/{id}` and `/a/{*rest}` on the same host \
-exclude each other, as do `/{name}.png` and `/{*rest}`. Use the wider pattern for both, or another host."
-
 "E0304" INVALID_HOST "a host pattern that cannot match"
 "A host is a name such as `api.example.com`, an address, or a name with `*.` in front for everything below it. It has no \
 scheme, port or path. Leave it out to match every host."

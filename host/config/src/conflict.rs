@@ -1,9 +1,10 @@
-//! Routes that get into each other's way: the same requests, or paths that cannot live side by side.
+//! Routes that get into each other's way: the same requests.
+//!
+//! Patterns of any kind may live side by side: which of them wins is a matter of how specific they are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use edgewit_model::{HostPattern, ListenerName, Matcher, Route, RouteName};
-use matchit::Router;
 
 use crate::{Diagnostic, Place, Report, code, places::Places};
 
@@ -18,7 +19,6 @@ pub(crate) fn check(routes: &BTreeMap<RouteName, Route>, places: &Places, report
     }
     conditions.sort_by_key(|condition| condition.place.order());
     same_requests(&conditions, report);
-    ambiguous_paths(&conditions, report);
 }
 
 struct Condition<'a> {
@@ -98,56 +98,6 @@ fn same_requests(conditions: &[Condition<'_>], report: &mut Report) {
 const SAME: &str = "two routes match the same requests";
 /// Conditions that differ in their methods or listeners only.
 const MOST_COMPARED: usize = 1_000;
-
-/// Within one host all paths go into one tree, which has room for one kind of parameter at each position.
-fn ambiguous_paths(conditions: &[Condition<'_>], report: &mut Report) {
-    let mut trees: HashMap<Option<&HostPattern>, Tree<'_>> = HashMap::new();
-    // Expressions are tried one by one and need no place in a tree.
-    for condition in conditions.iter().filter(|c| c.matcher.path_regex.is_none()) {
-        let tree = trees.entry(condition.matcher.host.as_ref()).or_default();
-        let shape = shape(&condition.matcher.path);
-        if tree.shapes.contains_key(&shape) {
-            continue;
-        }
-        match tree.router.insert(shape.as_str(), ()) {
-            Ok(()) => {
-                tree.shapes.insert(shape, condition);
-            }
-            Err(error) => report.push(ambiguous(condition, &error, &tree.shapes)),
-        }
-    }
-}
-
-#[derive(Default)]
-struct Tree<'a> {
-    router: Router<()>,
-    shapes: HashMap<String, &'a Condition<'a>>,
-}
-
-fn ambiguous(
-    condition: &Condition<'_>,
-    error: &matchit::InsertError,
-    shapes: &HashMap<String, &Condition<'_>>,
-) -> Diagnostic {
-    let path = &condition.matcher.path;
-    let other = match error {
-        matchit::InsertError::Conflict { with } => shapes.get(with),
-        _ => None,
-    };
-    let message = match other {
-        Some(other) => {
-            format!("`{path}` and `{}` cannot live side by side", other.matcher.path)
-        }
-        None => format!("`{path}` cannot live beside other paths of this host"),
-    };
-    let mut diagnostic = Diagnostic::new(code::AMBIGUOUS_PATH, message)
-        .at(condition.place.clone(), format!("of `{}`", condition.route.name))
-        .help("at one position of a path there is one kind of parameter: `{id}` or `{*rest}`");
-    if let Some(other) = other {
-        diagnostic = diagnostic.at(other.place.clone(), format!("of `{}`", other.route.name));
-    }
-    diagnostic
-}
 
 /// The path with the names of its parameters replaced by their number.
 fn shape(path: &str) -> String {

@@ -10,6 +10,8 @@ mod files;
 
 mod hostile;
 
+mod routing;
+
 use std::path::Path;
 
 use tempfile::TempDir;

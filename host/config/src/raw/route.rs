@@ -61,7 +61,7 @@ pub(crate) struct Route {
 /// One condition or several, any of which is enough.
 #[derive(Debug, Clone)]
 pub(crate) enum Matches {
-    One(TextOr<Match>),
+    One(Box<TextOr<Match>>),
     Many(Vec<At<TextOr<Match>>>),
 }
 
@@ -191,12 +191,12 @@ impl<'de> Visitor<'de> for MatchesVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Matches, E> {
-        Ok(Matches::One(TextOr::Text(text.to_owned())))
+        Ok(Matches::One(Box::new(TextOr::Text(text.to_owned()))))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Matches, A::Error> {
         let table = Match::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Matches::One(TextOr::Table(table)))
+        Ok(Matches::One(Box::new(TextOr::Table(table))))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Matches, A::Error> {

@@ -382,3 +382,54 @@ fn an_expression_stands_between_whole_patterns_and_open_ends() {
     let explained = ask("GET a/w", |ask| table.explain(ask));
     assert_eq!((explained[0].pattern.as_str(), &explained[0].why), ("regex /v[0-9]+", &Why::Path));
 }
+
+/// Whatever patterns stand together, the table finds what looking at each of them alone finds.
+#[test]
+fn the_table_agrees_with_a_search_one_by_one() {
+    const SEGMENTS: [&str; 5] = ["a", "b", "{x}", "{x}.c", "p-{x}"];
+    const WORDS: [&str; 6] = ["a", "b", "z", "q.c", "p-q", "p-q.c"];
+    let mut seed = 1_u64;
+    let mut draw = |most: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(seed >> 33).unwrap() % most
+    };
+    for _ in 0..300 {
+        let mut routes: Vec<Route> = Vec::new();
+        for number in 0..=draw(8) {
+            let mut path = String::new();
+            for _ in 0..draw(4) {
+                path += &format!("/{}", SEGMENTS[draw(SEGMENTS.len())]);
+            }
+            path += ["/{*rest}", "", "/"][if path.is_empty() { draw(2) * 2 } else { draw(3) }];
+            let same = |own: &Route| Pattern::all(&own.matchers[0].path) == Pattern::all(&path);
+            if !routes.iter().any(same) {
+                routes.push(route(&format!("r{number}"), &[&path]));
+            }
+        }
+        let table = RouteTable::new(&routes).unwrap();
+        let mut alone: Vec<(Pattern, &str)> = routes
+            .iter()
+            .flat_map(|own| {
+                Pattern::all(&own.matchers[0].path).into_iter().map(|p| (p, own.name.as_str()))
+            })
+            .collect();
+        alone.sort_by(|(a, one), (b, two)| a.cmp(b).then(one.cmp(two)));
+        for _ in 0..20 {
+            let mut path = String::new();
+            for _ in 0..draw(4) {
+                path += &format!("/{}", WORDS[draw(WORDS.len())]);
+            }
+            if path.is_empty() || draw(4) == 0 {
+                path.push('/');
+            }
+            let expected = alone.iter().find(|(pattern, _)| pattern.matches(&path));
+            let expected = expected.map_or("404", |(_, name)| name);
+            let paths: Vec<&str> = routes.iter().map(|own| own.matchers[0].path.as_str()).collect();
+            assert_eq!(
+                find(&table, &routes, &format!("GET h{path}")),
+                expected,
+                "{path} {paths:?}"
+            );
+        }
+    }
+}
