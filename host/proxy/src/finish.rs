@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::{
     connection::Connection,
     guard::Identity,
-    policy::Wishes,
+    policy::{Shaping, Wishes},
     snapshot::{LiveRoute, Snapshot},
 };
 
@@ -101,8 +101,10 @@ impl Finish {
     }
 
     /// What decides about the shape of the response, if anything does.
-    pub(crate) fn shaping(&self) -> Option<(&Wishes, (&LiveRoute, usize), &Rc<RefCell<Run>>)> {
-        Some((self.wishes.as_deref()?, self.route()?, self.run.as_ref()?))
+    pub(crate) fn shaping(&self) -> Option<Shaping<'_>> {
+        let wishes = self.wishes.as_deref()?;
+        let (route, matcher) = self.route()?;
+        Some(Shaping { wishes, route, matcher, run: self.run.as_ref()? })
     }
 
     /// One more attempt at an upstream.

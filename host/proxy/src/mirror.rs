@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use edgewit_model::Mirror;
 use edgewit_telemetry::{Counter, Metrics, families};
 use edgewit_upstream::{BodyError, OutBody, Tried, Upstream, send};
-use http::Request;
+use http::{Request, header::UPGRADE};
 use http_body::{Body, Frame, SizeHint};
 use tokio::{
     task::spawn_local,
@@ -93,7 +93,8 @@ impl LiveMirror {
         context: &Rc<Context>,
         request: Request<OutBody>,
     ) -> Request<OutBody> {
-        if !is_drawn(self.percent) {
+        // What becomes a tunnel has no copy.
+        if request.headers().contains_key(UPGRADE) || !is_drawn(self.percent) {
             return request;
         }
         let (parts, body) = request.into_parts();

@@ -1,11 +1,13 @@
 //! What a route does beside forwarding, ready to be used: parameters, faults, copies.
 
-use std::sync::Arc;
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use edgewit_model::{Action, Edits, PathRewrite, Route, SplitOn};
+use bytes::Bytes;
+use edgewit_chain::{ResponseHead, Run};
+use edgewit_model::{Action, Edits, Encoding, PathRewrite, Route, SplitOn};
 use edgewit_telemetry::{Counter, Metrics, families};
 use edgewit_upstream::Upstream;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use tokio::time::sleep;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -105,7 +107,7 @@ impl LiveRoute {
             return None;
         }
         let mut kept = HeaderMap::with_capacity(2);
-        for name in [http::header::ORIGIN, http::header::ACCEPT_ENCODING] {
+        for name in [header::ORIGIN, header::ACCEPT_ENCODING] {
             for value in fields.get_all(&name) {
                 kept.append(name.clone(), value.clone());
             }
@@ -125,8 +127,8 @@ impl LiveRoute {
         }
         let (status, _) = own.abort.filter(|(_, percent)| is_drawn(*percent))?;
         counters.aborted.increment();
-        let head = edgewit_chain::ResponseHead { status, fields: HeaderMap::new() };
-        Some(Reply { error: Some("fault"), ..Reply::full(head, bytes::Bytes::new()) })
+        let head = ResponseHead { status, fields: HeaderMap::new() };
+        Some(Reply { error: Some("fault"), ..Reply::full(head, Bytes::new()) })
     }
 }
 
@@ -135,39 +137,34 @@ pub(crate) fn is_drawn(percent: u32) -> bool {
     percent > 0 && random::number() % 100 < u64::from(percent)
 }
 
+/// What decides about the shape of a response.
+pub(crate) struct Shaping<'a> {
+    pub(crate) wishes: &'a Wishes,
+    pub(crate) route: &'a LiveRoute,
+    /// Position of the matcher that fitted.
+    pub(crate) matcher: usize,
+    pub(crate) run: &'a Rc<RefCell<Run>>,
+}
+
 /// What the route does with an answer after the filters, whoever answered: permissions for other origins, then header
 /// edits.
 pub(crate) fn shape(finish: &Finish, reply: &mut Reply) {
-    let Some((wishes, (route, matcher), run)) = finish.shaping() else { return };
+    let Some(Shaping { wishes, route, matcher, run }) = finish.shaping() else { return };
     let fields = &mut reply.head.fields;
     if let Some(cors) = &route.route().cors {
-        cors::decorate(cors, wishes.fields.get(http::header::ORIGIN), fields);
+        cors::decorate(cors, wishes.fields.get(header::ORIGIN), fields);
     }
-    edit(route, matcher, &run.borrow(), fields);
-}
-
-/// The header edits of a route's answers.
-pub(crate) fn edit(
-    route: &LiveRoute,
-    matcher: usize,
-    run: &edgewit_chain::Run,
-    fields: &mut HeaderMap,
-) {
     let edits = &route.route().headers.response;
     if !edits.is_empty() {
-        let exchange = run.exchange();
-        let captured = route.captures().of(matcher, exchange.path.as_str());
-        edits::apply(edits, fields, &Values::new(exchange, captured));
+        let run = run.borrow();
+        let captured = route.captures().of(matcher, run.exchange().path.as_str());
+        edits::apply(edits, fields, &Values::new(run.exchange(), captured));
     }
 }
 
 /// The content coding of an answer, decided by its head and its length, if it is known.
-pub(crate) fn coding(
-    finish: &Finish,
-    reply: &mut Reply,
-    length: Option<u64>,
-) -> Option<edgewit_model::Encoding> {
-    let (wishes, (route, _), _) = finish.shaping()?;
+pub(crate) fn coding(finish: &Finish, reply: &mut Reply, length: Option<u64>) -> Option<Encoding> {
+    let Shaping { wishes, route, .. } = finish.shaping()?;
     let own = route.route().compress.as_ref()?;
     compress::negotiate(own, &wishes.fields, &mut reply.head, length)
 }

@@ -113,3 +113,35 @@ pub(crate) fn render(template: &Template, values: &Values<'_>) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_found_by_pattern_and_by_expression() {
+        let pattern = |path: &str| Matcher { path: path.to_owned(), ..Matcher::default() };
+        let regex = Some(Regex::new("/v(?<n>[0-9]+)(/(?<opt>x))?").unwrap());
+        let captures = Captures::new(&[
+            pattern("/o/{id}/{*rest}"),
+            pattern("/f/{name}.json"),
+            Matcher { path_regex: regex, ..Matcher::default() },
+        ]);
+        for (matcher, path, name, expected) in [
+            (0, "/o/7/a/b", "id", Some(Some("7"))),
+            (0, "/o/7/a/b", "rest", Some(Some("a/b"))),
+            (0, "/o/7/", "id", Some(Some("7"))),
+            (0, "/o/7/", "rest", Some(None)),
+            (0, "/p/7/a", "id", None),
+            (1, "/f/a.b.json", "name", Some(Some("a.b"))),
+            (2, "/v12", "n", Some(Some("12"))),
+            (2, "/v12", "opt", Some(None)),
+            (2, "/w12", "n", None),
+            (3, "/x", "x", None),
+        ] {
+            let found = captures.of(matcher, path);
+            let found = found.as_ref().map(|captured| captured.get(name));
+            assert_eq!(found, expected, "{path} {name}");
+        }
+    }
+}

@@ -17,3 +17,17 @@ mod timeouts;
 mod protocols;
 
 mod lifecycle;
+
+mod routing;
+
+mod targets;
+
+mod edits;
+
+mod cors;
+
+mod compression;
+
+mod policies;
+
+mod mirror;

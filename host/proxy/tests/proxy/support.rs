@@ -11,7 +11,7 @@ mod gateway;
 use std::{future::Future, time::Duration};
 
 pub(crate) use backend::{Backend, read_head};
-pub(crate) use client::{Connection, http2, send, talk};
+pub(crate) use client::{ClientBody, Connection, http2, send, talk};
 pub(crate) use filter::{Native, Seen, answer};
 pub(crate) use gateway::{
     Gateway, Ready, forward_to, listener, name, respond, route, snapshot, upstream,
