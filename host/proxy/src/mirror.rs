@@ -119,6 +119,7 @@ impl LiveMirror {
                 body
             }
             None => OutBody::stream(Tee {
+                whole: body.size_hint().exact(),
                 body,
                 copy: Some((copy, BytesMut::new())),
                 counters: Arc::clone(&self.counters),
@@ -198,6 +199,8 @@ impl Drop for Running {
 /// A body that is kept while it passes, as long as it is short enough.
 struct Tee {
     body: OutBody,
+    /// Its length, if it has said so.
+    whole: Option<u64>,
     copy: Option<(Copy, BytesMut)>,
     counters: Arc<Counters>,
     most: usize,
@@ -212,6 +215,11 @@ impl Tee {
         } else {
             kept.extend_from_slice(chunk);
         }
+    }
+
+    /// Whether all of the length is there. The end itself may come later, and nobody may wait for it.
+    fn is_whole(&self) -> bool {
+        self.copy.as_ref().is_some_and(|(_, kept)| self.whole == Some(kept.len() as u64))
     }
 
     fn end(&mut self) {
@@ -237,7 +245,7 @@ impl Body for Tee {
                     this.keep(chunk);
                 }
                 // Whoever sends it may not ask again.
-                if frame.is_trailers() || this.body.is_end_stream() {
+                if frame.is_trailers() || this.body.is_end_stream() || this.is_whole() {
                     this.end();
                 }
             }

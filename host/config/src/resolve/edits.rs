@@ -62,6 +62,7 @@ fn name(text: &str, at: &At<String>, request: bool, cx: &mut Cx<'_, '_>) -> Opti
     };
     let label = match name.as_str() {
         "host" if request => "use `rewrite = { host = ... }`",
+        "expect" if request => "whoever waits for a permission to send is asked by the host",
         name if FRAMING.contains(&name) => "it frames the message or belongs to the connection",
         _ => return Some(name),
     };

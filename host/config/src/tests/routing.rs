@@ -230,6 +230,7 @@ fn header_edits_leave_framing_alone() {
         ("request.set = { 'a b' = '1' }", "E0321 `a b` is no name of a header field"),
         ("request.set = { Host = '1' }", "E0321 `Host` is the host's business"),
         ("request.remove = ['Content-Length']", "E0321 `Content-Length` is the host's business"),
+        ("request.set = { expect = '100-continue' }", "E0321 `expect` is the host's business"),
         ("response.append = { connection = 'x' }", "E0321 `connection` is the host's business"),
         ("response.set = { upgrade = 'x' }", "E0321 `upgrade` is the host's business"),
         ("response.set = { x = \"a\\nb\" }", "E0321 this is no value of a header field, `x`"),

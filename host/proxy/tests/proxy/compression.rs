@@ -238,6 +238,20 @@ async fn filters_see_the_plain_body_and_own_answers_are_compressed_too() {
 }
 
 #[tokio::test]
+async fn an_old_client_reads_to_the_end_of_the_connection() {
+    let body = text(50_000);
+    let backend = Backend::answering(whole("", &body)).await;
+    let gateway = compressing(&backend);
+    let mut client = Connection::new(gateway.address).await;
+    client.write("GET / HTTP/1.0\r\nhost: a\r\naccept-encoding: gzip\r\n\r\n").await;
+    let head = client.head().await;
+    assert!(head.contains("content-encoding: gzip") && !head.contains("chunked"), "{head}");
+    let (coded, is_clean) = client.rest().await;
+    assert!(is_clean);
+    assert_eq!(decoded("gzip", &coded).await.unwrap(), body);
+}
+
+#[tokio::test]
 async fn events_arrive_as_they_are() {
     let backend =
         Backend::answering(whole("", &text(5_000)).replace("text/plain", "text/event-stream"))

@@ -161,6 +161,43 @@ async fn a_mirror_that_hangs_or_is_down_harms_nobody() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_tried_again_is_copied_once() {
+    let primary = Backend::new(|mut stream, number| async move {
+        while read_head(&mut stream).await.is_some() {
+            if number == 0 {
+                return; // the first connection breaks
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        }
+    })
+    .await;
+    let (mirror, copies) = recording().await;
+    let gateway = mirroring(&primary, &mirror, |route| route.retry.attempts = 3);
+    let put = "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc";
+    assert!(talk(gateway.address, put).await.ends_with("ok"));
+    until("the copy has its response", counted(&gateway, "ok", 1)).await;
+    let copies = copies.lock().unwrap().clone();
+    assert!(copies.len() == 1 && copies[0].ends_with("abc"), "{copies:?}");
+}
+
+#[tokio::test]
+async fn a_request_for_another_protocol_has_no_copy() {
+    let primary = Backend::ok().await;
+    let (mirror, copies) = recording().await;
+    let gateway = mirroring(&primary, &mirror, |route| {
+        // As a route that lets upgrades through would send it.
+        let value = edgewit_model::Template::new("{client-address}").unwrap();
+        route.headers.request.set.push(("upgrade".parse().unwrap(), value));
+    });
+    let get = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    talk(gateway.address, get).await;
+    let text = gateway.metrics.text();
+    assert!(copies.lock().unwrap().is_empty());
+    let counted = text.lines().filter(|line| line.starts_with("edgewit_mirrored_total"));
+    assert!(counted.clone().count() == 5 && counted.clone().all(|l| l.ends_with(" 0")), "{text}");
+}
+
+#[tokio::test]
 async fn only_a_sample_is_copied() {
     let primary = Backend::ok().await;
     let (mirror, copies) = recording().await;
