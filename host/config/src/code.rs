@@ -147,7 +147,7 @@ matter. Add a condition to one of them, or use one route with two weighted `upst
 "A host is a name such as `api.example.com`, an address, or a name with `*.` in front for everything below it. It has no \
 scheme, port or path. Leave it out to match every host."
 
-"E0305" INVALID_CONDITION "a condition on method, header or query that cannot be met"
+"E0305" INVALID_CONDITION "a condition of a route that cannot be met"
 "Methods are upper case, such as `GET`. Names of header fields are tokens; values are visible characters. Header fields, query \
 parameters and cookies have an exact value, or a table with one of `regex` (which describes the whole value), `prefix` and \
 `present`. `client` lists networks such as `10.0.0.0/8`."

@@ -68,6 +68,7 @@ fn is_type(own: &Compress, fields: &HeaderMap) -> bool {
     // Events have to arrive one by one, and messages of gRPC are compressed by those who write them.
     let is_stream = essence == "text/event-stream" || essence.starts_with("application/grpc");
     let fits = |pattern: &String| match pattern.split_once('*') {
+        _ if pattern == "*/*" => true,
         Some((front, back)) => {
             essence.len() >= front.len() + back.len()
                 && essence.starts_with(front)
@@ -187,6 +188,32 @@ mod tests {
             }
             let found = accepted(&own, &fields).map(Encoding::as_str);
             assert_eq!(found, expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_listed_is_not_used() {
+        let mut fields = HeaderMap::new();
+        fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd, br;q=0.1, *;q=0.5"));
+        assert_eq!(accepted(&[Encoding::Gzip], &fields), Some(Encoding::Gzip));
+        assert_eq!(accepted(&[Encoding::Brotli, Encoding::Gzip], &fields), Some(Encoding::Gzip));
+        assert_eq!(accepted(&[], &fields), None);
+    }
+
+    #[test]
+    fn types_are_listed_by_name_or_by_kind() {
+        for (types, kind, expected) in [
+            (&["*/*"] as &[&str], "image/png", true),
+            (&["*/*"], "text/event-stream", false),
+            (&["*/*", "text/event-stream"], "text/event-stream", true),
+            (&["application/*+json"], "application/problem+json", true),
+            (&["application/*+json"], "application/json", false),
+            (&["text/*"], "application/text/", false),
+            (&[], "text/plain", false),
+        ] {
+            let types = types.iter().map(|own| (*own).to_owned()).collect();
+            let own = Compress { types, ..Compress::default() };
+            assert_eq!(is_type(&own, &map(&[("content-type", kind)])), expected, "{kind}");
         }
     }
 

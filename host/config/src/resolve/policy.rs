@@ -93,7 +93,13 @@ fn types(list: &At<Vec<At<String>>>, cx: &mut Cx<'_, '_>) -> Vec<String> {
         };
         let text = at.value.to_ascii_lowercase();
         match text.split_once('/') {
-            Some((kind, sub)) if token(kind) && token(sub) => out.push(text),
+            Some((kind, sub))
+                if token(kind)
+                    && token(sub)
+                    && (text == "*/*" || text.matches('*').count() < 2) =>
+            {
+                out.push(text);
+            }
             _ => {
                 let message = format!("`{}` is no media type", at.value);
                 let label = "expected something like `application/json` or `text/*`";

@@ -325,6 +325,7 @@ fn faults_compression_copies_and_splits_are_checked() {
         ("compress.encodings = []", "E0105 a route compresses with at least one"),
         ("compress.encodings = ['br', 'br']", "E0105 `br` is listed twice"),
         ("compress.types = ['text']", "E0105 `text` is no media type"),
+        ("compress.types = ['*/*+*']", "E0105 `*/*+*` is no media type"),
         ("compress.min-size = 100", "E0103 a size needs a unit; use B, KiB, MiB or GiB"),
         ("mirror.upstream = 'c'", "E0202 no upstream named `c`"),
         ("mirror = {}", "E0106 `mirror` lacks `upstream`"),

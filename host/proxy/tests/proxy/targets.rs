@@ -1,6 +1,6 @@
 //! What upstreams and clients are sent to: rewrites and redirects.
 
-use edgewit_chain::RequestVerdict;
+use edgewit_chain::{RequestVerdict, RoutingVerdict};
 use edgewit_model::{Action, Authority, PathRewrite, Redirect, Regex, Rewrite, Route, Template};
 use http::StatusCode;
 use std::sync::{Arc, Mutex};
@@ -111,6 +111,69 @@ async fn filters_judge_the_path_that_came_in() {
     get(&gateway, "/a/./x").await;
     assert_eq!(*seen.lock().unwrap(), ["/a/x"]);
     assert!(backend.heads()[0].starts_with("GET /b/x HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn h14_a_path_that_a_filter_chose_is_sent_as_it_was_authorised() {
+    // It does not fit the pattern any more, so there is nothing to fill the template with; nor is the old path used.
+    let chooser = Native {
+        on_route: Some(Box::new(|_| RoutingVerdict::Choose {
+            upstream: None,
+            path: Some("/chosen?own=1".to_owned()),
+            edits: Vec::new(),
+        })),
+        ..Native::default()
+    };
+    let backend = Backend::ok().await;
+    let upstream = upstream("u", &[backend.address]);
+    let mut route = route(forward_to(&[&upstream]));
+    route.matchers[0].path = "/o/{id}".to_owned();
+    route.rewrite.path = Some(PathRewrite::Template(template("/new/{id}")));
+    route.rewrite.query = Some(template("id={id}"));
+    let ready = (route, vec![chooser.into_filter()], vec![upstream]);
+    let gateway = Gateway::new(listener(), vec![ready]);
+    get(&gateway, "/o/7?a=1").await;
+    let head = backend.heads().remove(0);
+    assert!(head.starts_with("GET /chosen?own=1 HTTP/1.1\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn h1_no_spelling_leads_past_a_route_by_its_rewrite() {
+    let backend = Backend::ok().await;
+    let regex = PathRewrite::Regex {
+        pattern: Regex::new("/x/(.*)").unwrap(),
+        replace: "/public/$1".to_owned(),
+    };
+    let prefix = PathRewrite::Prefix { from: "/x".to_owned(), to: "/public".to_owned() };
+    let named = PathRewrite::Template(template("/public/{rest}"));
+    for rewrite in [regex, prefix, named] {
+        let gateway = Gateway::changed(&backend, |route| {
+            route.matchers[0].path = "/x/{*rest}".to_owned();
+            route.rewrite.path = Some(rewrite);
+        });
+        for target in [
+            "/ad%6din",
+            "//admin",
+            "/x/../admin",
+            "/x/%2e%2e/admin",
+            "/x/..%2fadmin",
+            "/x/..;/admin",
+            "/x\\..\\admin",
+            "/x/..%5cadmin",
+            "/x/%c0%ae%c0%ae/admin",
+            "/x/%00",
+            "/x#/../admin",
+            "/x/%zz",
+        ] {
+            let response = get(&gateway, target).await;
+            assert!(response.starts_with("HTTP/1.1 4"), "{target}: {response}");
+        }
+        // Escaped once more it is a name like any other, and stays one.
+        get(&gateway, "/x/%252e%252e/admin").await;
+    }
+    let lines: Vec<String> =
+        backend.heads().iter().map(|head| head.lines().next().unwrap().to_owned()).collect();
+    assert_eq!(lines, ["GET /public/%252e%252e/admin HTTP/1.1"; 3]);
 }
 
 fn redirecting(location: &str, change: impl FnOnce(&mut Route)) -> Gateway {
