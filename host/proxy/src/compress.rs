@@ -29,7 +29,7 @@ pub(crate) fn negotiate(
     }
     let fields = &mut head.fields;
     fields.append(header::VARY, HeaderValue::from_static("accept-encoding"));
-    let encoding = accepted(&own.encodings, request)?;
+    let encoding = accepted(&own.encodings, request).filter(|_| Coder::has_room())?;
     fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
     fields.remove(header::CONTENT_LENGTH);
     fields.remove(header::ACCEPT_RANGES); // positions in the coded bytes mean nothing to the upstream
