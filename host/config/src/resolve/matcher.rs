@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use edgewit_model::{Condition, HeaderRule, HostPattern, Matcher, Part, RouteName, Test};
+use edgewit_model::{
+    Condition, HeaderRule, HostPattern, Matcher, NormalizedPath, Part, RouteName, Test,
+};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::{
@@ -229,6 +231,12 @@ pub(super) fn is_path(text: &str) -> bool {
     text.len() <= LONGEST_PATH && text.bytes().all(allowed)
 }
 
+/// The form in which paths are matched and sent. Braces and stars are characters like others to it, so that patterns and
+/// templates can be brought into it.
+pub(super) fn normal(path: &str) -> Option<String> {
+    NormalizedPath::new(path).ok().map(|path| path.to_string())
+}
+
 fn checked_path(path: &str) -> Result<String, Wrong> {
     let wrong = |label: &str| {
         Wrong::new(code::INVALID_PATH, format!("`{path}` is no path to match"), label)
@@ -244,6 +252,13 @@ fn checked_path(path: &str) -> Result<String, Wrong> {
     }
     if path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(wrong("requests are matched without `.` and `..`"));
+    }
+    match normal(path) {
+        Some(normal) if normal == path => {}
+        Some(normal) => {
+            return Err(wrong(&format!("requests are matched in normal form: `{normal}`")));
+        }
+        None => return Err(wrong("requests with such a path are refused")),
     }
     match matchit::Router::new().insert(path, ()) {
         Ok(()) => Ok(path.to_owned()),
@@ -303,6 +318,11 @@ mod tests {
             ("/a?b=c", "E0302"),
             ("/a/../b", "E0302"),
             ("/ä", "E0302"),
+            ("/a//b", "E0302"),
+            ("/%c3%a4", "E0302"),
+            ("/%7Ea", "E0302"),
+            ("/a%2Fb", "E0302"),
+            ("/a%", "E0302"),
             ("/{a}{b}", "E0302"),
             ("/{*rest}/a", "E0302"),
             ("/{", "E0302"),

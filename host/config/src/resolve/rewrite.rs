@@ -47,11 +47,16 @@ fn at_most_one(raw: &raw::Rewrite, cx: &mut Cx<'_, '_>) {
 
 fn prefix(at: &At<String>, cx: &mut Cx<'_, '_>) {
     let text = at.value.as_str();
-    if !text.starts_with('/') || text.ends_with('/') || !matcher::is_path(text) {
+    if !is_normal(text) || text.ends_with('/') {
         let message = format!("`{text}` is no prefix of a path");
         let label = "expected something like `/orders`, without a slash at the end";
         cx.hint(code::INVALID_REWRITE, &at.span, message, label);
     }
+}
+
+/// Could it be sent as it stands?
+fn is_normal(path: &str) -> bool {
+    matcher::is_path(path) && matcher::normal(path).is_some_and(|normal| normal == path)
 }
 
 fn host(at: &At<String>, cx: &mut Cx<'_, '_>) -> Option<Authority> {
@@ -66,9 +71,10 @@ fn host(at: &At<String>, cx: &mut Cx<'_, '_>) -> Option<Authority> {
 
 fn path(raw: &raw::Rewrite, captures: &Captures, cx: &mut Cx<'_, '_>) -> Option<PathRewrite> {
     if let Some(at) = &raw.path {
-        if !at.value.starts_with('/') || !matcher::is_path(&at.value) {
-            let message = format!("`{}` is no path", at.value);
-            cx.hint(code::INVALID_REWRITE, &at.span, message, "a path begins with `/`");
+        if !is_normal(&at.value) {
+            let message = format!("`{}` is no path in normal form", at.value);
+            let label = "a path begins with `/` and has no `//`, `.` and `..`";
+            cx.hint(code::INVALID_REWRITE, &at.span, message, label);
         }
         return template(at, &[], captures, cx).map(PathRewrite::Template);
     }

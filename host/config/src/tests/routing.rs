@@ -148,7 +148,9 @@ fn a_path_is_rewritten_in_one_way() {
         ),
         ("path = '/b/{}'", "E0320 a placeholder looks like `{name}`"),
         ("path = '/b/{host}'", "E0320 no value is named `host` here"),
-        ("path = 'b'", "E0308 `b` is no path"),
+        ("path = 'b'", "E0308 `b` is no path in normal form"),
+        ("path = '/b/../{id}'", "E0308 `/b/../{id}` is no path in normal form"),
+        ("prefix = { from = '/a', to = '/b//c' }", "E0308 `/b//c` is no prefix of a path"),
         (
             "path = '/b', strip-prefix = '/a'",
             "E0308 a path is rewritten in one way, not by `strip-prefix` and `path`",

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
     Backend, Connection, Gateway, forward_to, listener, read_head, route, talk, until, upstream,
+    within,
 };
 
 /// Everything goes to one backend, and copies of bodies up to 1 KiB to the other.
@@ -158,6 +159,24 @@ async fn a_mirror_that_hangs_or_is_down_harms_nobody() {
         assert_eq!(client.response().await.1, "ok");
     }
     until("each is counted", counted(&gateway, "failed", 3)).await;
+}
+
+#[tokio::test]
+async fn a_body_is_whole_when_its_length_is_there() {
+    // Over HTTP/2 the end of the stream may come later, or with trailers that never come.
+    let (primary, _) = recording().await;
+    let (mirror, copies) = recording().await;
+    let gateway = mirroring(&primary, &mirror, |_| {});
+    let stream = within(tokio::net::TcpStream::connect(gateway.address)).await.unwrap();
+    let (mut sender, connection) = within(h2::client::handshake(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::post("http://a/").header("content-length", "3").body(()).unwrap();
+    let (response, mut body) = sender.send_request(request, false).unwrap();
+    body.send_data("abc".into(), false).unwrap();
+    assert_eq!(within(response).await.unwrap().status(), 500);
+    until("the copy has its response", counted(&gateway, "ok", 1)).await;
+    assert!(copies.lock().unwrap()[0].ends_with("\r\n\r\nabc"));
+    drop(body);
 }
 
 #[tokio::test]
