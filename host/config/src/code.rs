@@ -136,23 +136,21 @@ folder (`server.plugin-dir`, by default `plugins` beside the configuration file)
 
 "E0301" SAME_REQUESTS "two routes match the same requests"
 "Which route wins is decided by how exact its conditions are, never by the order in the file. Two routes with the same \
-host, path, header fields, query and a common method on a common listener cannot be told apart. Names of path parameters do not \
+host, path, conditions and a common method on a common listener cannot be told apart. Names of path parameters do not \
 matter. Add a condition to one of them, or use one route with two weighted `upstreams`."
 
 "E0302" INVALID_PATH "a path pattern that cannot match"
 "A path pattern begins with `/` and is made of the characters that stand in a request line, percent-encoded where needed. \
 `{name}` stands for one segment, or a part of one, `{*rest}` for the rest of the path and only at its end."
 
-"E0303" AMBIGUOUS_PATH "two path patterns cannot live side by side"
-"At one position of a path there may be fixed texts and one kind of parameter: `/a/{id}` and `/a/{*rest}` on the same host \
-exclude each other, as do `/{name}.png` and `/{*rest}`. Use the wider pattern for both, or another host."
-
 "E0304" INVALID_HOST "a host pattern that cannot match"
 "A host is a name such as `api.example.com`, an address, or a name with `*.` in front for everything below it. It has no \
 scheme, port or path. Leave it out to match every host."
 
-"E0305" INVALID_CONDITION "a condition on method, header or query that cannot be met"
-"Methods are upper case, such as `GET`. Names of header fields are tokens; values are visible characters."
+"E0305" INVALID_CONDITION "a condition of a route that cannot be met"
+"Methods are upper case, such as `GET`. Names of header fields are tokens; values are visible characters. Header fields, query \
+parameters and cookies have an exact value, or a table with one of `regex` (which describes the whole value), `prefix` and \
+`present`. `client` lists networks such as `10.0.0.0/8`."
 
 "E0306" ROUTE_ACTION "a route must do exactly one thing"
 "Each route has exactly one of `upstream`, `upstreams`, `respond` and `redirect`."
@@ -162,11 +160,27 @@ scheme, port or path. Leave it out to match every host."
 `connection`, are the host's business."
 
 "E0308" INVALID_REWRITE "a rewrite that cannot be done"
-"`strip-prefix` is a path that begins with `/` and does not end with it, such as `/orders`."
+"A path is rewritten in one way: `strip-prefix`, `prefix`, `path` or `regex`. Prefixes begin with `/` and do not end with it, such \
+as `/orders`. `regex` describes the whole path; `replace` names its groups as `$1` or `${name}`. `host` is `upstream` or a host with \
+an optional port."
 
 "E0309" INVALID_RETRY "a retry that cannot be done"
 "`attempts` is 1 to 10; `on` lists `connect`, `reset`, `timeout`, a status such as `503`, or `5xx`; `backoff` goes from the \
 shorter to the longer pause; `budget` is 0% to 100%."
+
+"E0320" PLACEHOLDER "a placeholder that stands for nothing"
+"In templates `{name}` stands for a value of the request or for a parameter of the path: one of `match`, or a named group of \
+`path-regex`. A route with several conditions can use only the parameters that all of them have. Braces that shall stand for \
+themselves are written twice."
+
+"E0321" HEADER_EDIT "a change of a header field that cannot be done"
+"`set`, `append` and `remove` take names of header fields. Fields that frame a message or belong to one connection, such as \
+`content-length` or `connection`, are the host's business; the host that an upstream sees is set by `rewrite`."
+
+"E0322" CORS "a permission for other origins that cannot be given"
+"An origin is what a browser sends: scheme, host and, unless it is the usual one, port, in lower case and without a slash at the \
+end. Everything that stands for all, `*` or `null`, is refused beside `credentials = true`: browsers do not accept it, and a \
+server that made it work would hand the data of its users to every page."
 
 "E0401" PLUGIN_UNREADABLE "a plugin cannot be loaded"
 "The file is missing, too large, or no WebAssembly component. A core module has to be made a component first; the SDKs do."
@@ -249,7 +263,8 @@ main file."
 "Without routes every request is answered with 404."
 
 "W0302" NO_EFFECT "a key has no effect here"
-"The route answers by itself, so that there is nothing to try again or to rewrite."
+"The route answers by itself, so that there is nothing to try again, to rewrite or to copy, or it has only one upstream, so that \
+there is nothing to split."
 }
 
 #[cfg(test)]

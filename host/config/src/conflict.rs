@@ -1,9 +1,10 @@
-//! Routes that get into each other's way: the same requests, or paths that cannot live side by side.
+//! Routes that get into each other's way: the same requests.
+//!
+//! Patterns of any kind may live side by side: which of them wins is a matter of how specific they are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use edgewit_model::{HostPattern, ListenerName, Matcher, Route, RouteName};
-use matchit::Router;
 
 use crate::{Diagnostic, Place, Report, code, places::Places};
 
@@ -18,7 +19,6 @@ pub(crate) fn check(routes: &BTreeMap<RouteName, Route>, places: &Places, report
     }
     conditions.sort_by_key(|condition| condition.place.order());
     same_requests(&conditions, report);
-    ambiguous_paths(&conditions, report);
 }
 
 struct Condition<'a> {
@@ -28,19 +28,38 @@ struct Condition<'a> {
 }
 
 /// Everything of a condition but its methods.
-type Key<'a> = (Option<&'a HostPattern>, String, BTreeSet<Vec<u8>>, BTreeSet<&'a (String, String)>);
+#[derive(PartialEq, Eq, Hash)]
+struct Key<'a> {
+    host: Option<&'a HostPattern>,
+    path: String,
+    headers: BTreeSet<Vec<u8>>,
+    query: BTreeSet<&'a (String, String)>,
+    /// As they are written: two expressions that describe the same texts in other words are two.
+    others: BTreeSet<String>,
+}
 
 impl<'a> Condition<'a> {
     fn key(&self) -> Key<'a> {
         let header = |rule: &edgewit_model::HeaderRule| {
             [rule.name.as_str().as_bytes(), b":", rule.value.as_bytes()].concat()
         };
-        (
-            self.matcher.host.as_ref(),
-            shape(&self.matcher.path),
-            self.matcher.headers.iter().map(header).collect(),
-            self.matcher.query.iter().collect(),
-        )
+        let conditions = self.matcher.conditions.iter().map(|c| format!("{c:?}"));
+        let clients = self.matcher.clients.iter().map(|net| format!("{net:?}"));
+        Key {
+            host: self.matcher.host.as_ref(),
+            path: self.path(),
+            headers: self.matcher.headers.iter().map(header).collect(),
+            query: self.matcher.query.iter().collect(),
+            others: conditions.chain(clients).collect(),
+        }
+    }
+
+    /// The path with the names of its parameters replaced, or its expression, which begins with no slash of a path here.
+    fn path(&self) -> String {
+        match &self.matcher.path_regex {
+            Some(regex) => format!("regex {}", regex.as_str()),
+            None => shape(&self.matcher.path),
+        }
     }
 
     /// Given the same key: is there a request that fits both equally well?
@@ -79,55 +98,6 @@ fn same_requests(conditions: &[Condition<'_>], report: &mut Report) {
 const SAME: &str = "two routes match the same requests";
 /// Conditions that differ in their methods or listeners only.
 const MOST_COMPARED: usize = 1_000;
-
-/// Within one host all paths go into one tree, which has room for one kind of parameter at each position.
-fn ambiguous_paths(conditions: &[Condition<'_>], report: &mut Report) {
-    let mut trees: HashMap<Option<&HostPattern>, Tree<'_>> = HashMap::new();
-    for condition in conditions {
-        let tree = trees.entry(condition.matcher.host.as_ref()).or_default();
-        let shape = shape(&condition.matcher.path);
-        if tree.shapes.contains_key(&shape) {
-            continue;
-        }
-        match tree.router.insert(shape.as_str(), ()) {
-            Ok(()) => {
-                tree.shapes.insert(shape, condition);
-            }
-            Err(error) => report.push(ambiguous(condition, &error, &tree.shapes)),
-        }
-    }
-}
-
-#[derive(Default)]
-struct Tree<'a> {
-    router: Router<()>,
-    shapes: HashMap<String, &'a Condition<'a>>,
-}
-
-fn ambiguous(
-    condition: &Condition<'_>,
-    error: &matchit::InsertError,
-    shapes: &HashMap<String, &Condition<'_>>,
-) -> Diagnostic {
-    let path = &condition.matcher.path;
-    let other = match error {
-        matchit::InsertError::Conflict { with } => shapes.get(with),
-        _ => None,
-    };
-    let message = match other {
-        Some(other) => {
-            format!("`{path}` and `{}` cannot live side by side", other.matcher.path)
-        }
-        None => format!("`{path}` cannot live beside other paths of this host"),
-    };
-    let mut diagnostic = Diagnostic::new(code::AMBIGUOUS_PATH, message)
-        .at(condition.place.clone(), format!("of `{}`", condition.route.name))
-        .help("at one position of a path there is one kind of parameter: `{id}` or `{*rest}`");
-    if let Some(other) = other {
-        diagnostic = diagnostic.at(other.place.clone(), format!("of `{}`", other.route.name));
-    }
-    diagnostic
-}
 
 /// The path with the names of its parameters replaced by their number.
 fn shape(path: &str) -> String {

@@ -21,6 +21,8 @@ mod health;
 
 mod route;
 
+mod policy;
+
 mod telemetry;
 
 use std::collections::BTreeMap;
@@ -36,8 +38,9 @@ pub(crate) use listener::{
 };
 pub(crate) use one_or_many::OneOrMany;
 pub(crate) use plugin::{Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits};
+pub(crate) use policy::{Compress, Cors, Edits, Fault, HeaderEdits, Mirror, SwitchOr, Test};
 pub(crate) use route::{
-    Match, Matches, Redirect, Respond, Retry, Rewrite, RewriteHost, Route, WeightedUpstream,
+    Match, Matches, Redirect, Respond, Retry, Rewrite, Route, WeightedUpstream,
 };
 pub(crate) use server::{Admin, Server};
 pub(crate) use telemetry::{AccessLog, AccessLogFormat, LogFormat, Telemetry};

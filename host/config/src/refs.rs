@@ -26,6 +26,7 @@ pub(crate) fn check(document: &Document<'_>, files: &BTreeSet<String>, report: &
         plugins.check(route, list(route, "filters").filter_map(|n| named(n, "plugin")), report);
         upstreams.check(route, route.get("upstream"), report);
         upstreams.check(route, list(route, "upstreams").filter_map(|n| named(n, "name")), report);
+        upstreams.check(route, mirrored(route), report);
         chains.check(route, route.get("chain"), report);
         listeners.check(route, list(route, "listeners"), report);
     }
@@ -77,13 +78,18 @@ fn named<'n, 's>(node: &'n Node<'s>, key: &str) -> Option<&'n Node<'s>> {
     }
 }
 
+fn mirrored<'n, 's>(route: &'n Item<'s>) -> Option<&'n Node<'s>> {
+    route.get("mirror")?.get_ref().as_table()?.get("upstream")
+}
+
 fn unused(document: &Document<'_>, report: &mut Report) {
     let routes = || document.routes.values();
     let text = |node: &Node<'_>| node.get_ref().as_str().map(str::to_owned);
     let chains = routes().filter_map(|r| r.get("chain").and_then(text)).collect();
     let single = routes().filter_map(|r| r.get("upstream").and_then(text));
     let several = routes().flat_map(|r| list(r, "upstreams").filter_map(|n| named(n, "name")));
-    let upstreams = single.chain(several.filter_map(text)).collect();
+    let copies = routes().filter_map(|r| mirrored(r).and_then(text));
+    let upstreams = single.chain(several.filter_map(text)).chain(copies).collect();
     warn(&document.chains, "chain", &chains, report);
     warn(&document.upstreams, "upstream", &upstreams, report);
     if document.routes.is_empty() && !report.has_errors() {

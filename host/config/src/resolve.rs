@@ -23,6 +23,20 @@ mod action;
 
 mod upgrades;
 
+mod condition;
+
+mod template;
+
+mod rewrite;
+
+mod location;
+
+mod edits;
+
+mod cors;
+
+mod policy;
+
 mod telemetry;
 
 use std::{collections::BTreeMap, path::Path};

@@ -12,6 +12,8 @@ mod hostile;
 
 mod guide;
 
+mod routing;
+
 use std::path::Path;
 
 use tempfile::TempDir;

@@ -87,14 +87,16 @@ impl Parts<'_> {
     ) -> Result<Arc<LiveRoute>, AssembleError> {
         let chain = self.chain(route, known.map(|live| live.chain()))?;
         let upstreams = self.upstreams(route);
+        let mirror = self.mirror(route);
         if let Some(known) = known
             && known.route() == route
             && Arc::ptr_eq(known.chain(), &chain)
             && same(known, &upstreams)
+            && known.mirror().map(Arc::as_ptr) == mirror.as_ref().map(Arc::as_ptr)
         {
             return Ok(Arc::clone(known));
         }
-        Ok(LiveRoute::new(route.clone(), chain, upstreams, self.metrics))
+        Ok(LiveRoute::with_mirror(route.clone(), chain, upstreams, mirror, self.metrics))
     }
 
     fn upstreams(&self, route: &Route) -> Vec<(Arc<Upstream>, u32)> {
@@ -104,6 +106,11 @@ impl Parts<'_> {
             Some((Arc::clone(&known.upstream), target.weight))
         };
         targets.iter().filter_map(live).collect()
+    }
+
+    fn mirror(&self, route: &Route) -> Option<Arc<Upstream>> {
+        let known = self.upstreams.get(&route.mirror.as_ref()?.upstream)?;
+        Some(Arc::clone(&known.upstream))
     }
 
     fn chain(

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use edgewit_config::Loaded;
 use edgewit_control::Source;
-use edgewit_model::{Action, Authority, HostPattern, Matcher, NormalizedPath, Route};
+use edgewit_model::{
+    Action, Authority, Condition, HostPattern, Matcher, NormalizedPath, Part, Route, Test,
+};
 use edgewit_proxy::{Ask, Candidate, RouteTable, Why};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::json;
@@ -107,14 +109,39 @@ fn pattern(matcher: &Matcher) -> String {
         Some(HostPattern::Wildcard(suffix)) => format!("*{suffix}"),
     };
     let space = if methods.is_empty() { "" } else { " " };
-    let mut text = format!("{}{space}{host}{}", methods.join(","), matcher.path);
+    let path = match &matcher.path_regex {
+        Some(regex) => format!(" regex {}", regex.as_str()),
+        None => matcher.path.clone(),
+    };
+    let mut text = format!("{}{space}{host}{path}", methods.join(","));
     for rule in &matcher.headers {
         text += &format!(" {}={}", rule.name, String::from_utf8_lossy(rule.value.as_bytes()));
     }
     for (name, value) in &matcher.query {
         text += &format!(" ?{name}={value}");
     }
+    for condition in &matcher.conditions {
+        text += &format!(" {}", tested(condition));
+    }
+    for network in &matcher.clients {
+        text += &format!(" from {network}");
+    }
     text
+}
+
+fn tested(condition: &Condition) -> String {
+    let name = match &condition.part {
+        Part::Header(name) => name.to_string(),
+        Part::Query(name) => format!("?{name}"),
+        Part::Cookie(name) => format!("cookie {name}"),
+    };
+    match &condition.test {
+        Test::Exact(value) => format!("{name}={value}"),
+        Test::Prefix(value) => format!("{name}={value}..."),
+        Test::Regex(regex) => format!("{name}~{}", regex.as_str()),
+        Test::Present => name,
+        Test::Absent => format!("no {name}"),
+    }
 }
 
 fn explain(
@@ -134,6 +161,7 @@ fn explain(
         path: &target.path,
         query: target.query.as_deref(),
         fields: &fields,
+        client: None,
     });
     let winner = candidates.iter().find(|c| c.why == Why::Wins).map(|c| c.route.to_string());
     if screen.is_json() {
@@ -161,6 +189,8 @@ fn why(why: &Why) -> String {
         Why::Method => "another method".to_owned(),
         Why::Header(name) => format!("header `{name}` is missing or different"),
         Why::Query(name) => format!("query parameter `{name}` is missing or different"),
+        Why::Cookie(name) => format!("cookie `{name}` is missing or different"),
+        Why::Client => "clients from elsewhere".to_owned(),
     }
 }
 

@@ -13,6 +13,18 @@ mod listener;
 
 mod route;
 
+mod expression;
+
+mod template;
+
+mod condition;
+
+mod edits;
+
+mod cors;
+
+mod policy;
+
 mod plugin;
 
 mod upstream;
@@ -31,7 +43,11 @@ mod authority;
 
 pub use authority::{Authority, AuthorityError};
 pub use circuit::{Circuit, Concurrency, Hedge};
+pub use condition::{Condition, Part, Test};
 pub use config::{Admin, Config, Server};
+pub use cors::{Cors, OriginPattern};
+pub use edits::{Edits, HeaderEdits};
+pub use expression::{Regex, RegexError};
 pub use health::{Health, HealthKind, HttpHealth, Outlier, PANIC_PERCENT, SuccessRate};
 pub use listener::{
     CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerLimits, ListenerTls, Protocols,
@@ -42,11 +58,13 @@ pub use net::{IpNet, IpNetError};
 pub use observe::{AccessLog, AccessLogFormat, LogFormat, LogTarget, Telemetry};
 pub use path::{NormalizedPath, PathError};
 pub use plugin::{FilterUse, Grants, Isolation, OnError, Plugin, PluginLimits, RequestLimits};
+pub use policy::{Compress, Encoding, Fault, Mirror, SplitOn};
 pub use route::{
-    Action, HeaderRule, HostPattern, Matcher, Redirect, Respond, Retry, RetryOn, Rewrite, Route,
-    WeightedUpstream,
+    Action, HeaderRule, HostPattern, Matcher, PathRewrite, Redirect, Respond, Retry, RetryOn,
+    Rewrite, Route, WeightedUpstream,
 };
 pub use size::{ByteSize, UnitError, parse_duration, parse_size};
+pub use template::{Piece, Template, TemplateError};
 pub use upstream::{
     Affinity, Balance, Discovery, DnsDiscovery, DnsQuestion, Endpoint, HashOn, Pool, Secret,
     TlsIdentity, Upstream, UpstreamTimeouts, UpstreamTls,

@@ -23,6 +23,8 @@ pub struct Listener {
     pub inherited: Option<String>,
     /// Connections begin with a header of the PROXY protocol, and only `trusted_proxies` may connect.
     pub proxy_protocol: bool,
+    /// Answers every request with a redirect to `https` on the same host and path.
+    pub redirect_https: bool,
 }
 
 impl Listener {
@@ -37,6 +39,7 @@ impl Listener {
             limits: ListenerLimits::default(),
             inherited: None,
             proxy_protocol: false,
+            redirect_https: false,
         }
     }
 }

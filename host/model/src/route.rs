@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::{ByteSize, FilterUse, Hedge, ListenerName, RouteName, UpstreamName};
+use crate::{
+    Authority, ByteSize, Compress, Condition, Cors, Fault, FilterUse, HeaderEdits, Hedge, IpNet,
+    ListenerName, Mirror, Regex, RouteName, SplitOn, Template, UpstreamName,
+};
 
 /// `[routes.<name>]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +34,20 @@ pub struct Route {
     pub upgrades: Vec<HeaderValue>,
     /// How long a connection that changed its protocol may carry nothing in either direction.
     pub tunnel_idle: Duration,
+    /// Changes of header fields, after the filters.
+    pub headers: HeaderEdits,
+    /// Which pages of other origins may use it.
+    pub cors: Option<Cors>,
+    /// Faults that are made on purpose.
+    pub fault: Option<Fault>,
+    /// Content codings for its responses.
+    pub compress: Option<Compress>,
+    /// Who gets copies of its requests.
+    pub mirror: Option<Mirror>,
+    /// What decides between several upstreams; `None`: chance.
+    pub split_on: Option<SplitOn>,
+    /// Another bound on the time between two parts of a request body than the listener's.
+    pub stall: Option<Duration>,
 }
 
 impl Route {
@@ -49,6 +66,13 @@ impl Route {
             upgrades: Vec::new(),
             // Those who keep a WebSocket open ping every minute or less; what says nothing for an hour was forgotten.
             tunnel_idle: Duration::from_secs(3_600),
+            headers: HeaderEdits::default(),
+            cors: None,
+            fault: None,
+            compress: None,
+            mirror: None,
+            split_on: None,
+            stall: None,
         }
     }
 }
@@ -67,6 +91,12 @@ pub struct Matcher {
     pub headers: Vec<HeaderRule>,
     /// Query parameters with exact values, compared as they stand in the URL.
     pub query: Vec<(String, String)>,
+    /// Describes the whole path; `path` then stands for every path.
+    pub path_regex: Option<Regex>,
+    /// Further conditions on header fields, query parameters and cookies.
+    pub conditions: Vec<Condition>,
+    /// Networks of clients; empty: any.
+    pub clients: Vec<IpNet>,
 }
 
 impl Default for Matcher {
@@ -78,6 +108,9 @@ impl Default for Matcher {
             methods: Vec::new(),
             headers: Vec::new(),
             query: Vec::new(),
+            path_regex: None,
+            conditions: Vec::new(),
+            clients: Vec::new(),
         }
     }
 }
@@ -136,8 +169,8 @@ pub struct Respond {
 pub struct Redirect {
     /// 301, 302, 303, 307 or 308.
     pub status: StatusCode,
-    /// Value of `location`.
-    pub location: HeaderValue,
+    /// Value of `location`, with the placeholders `scheme`, `host`, `path`, `query` and those of the path pattern.
+    pub location: Template,
 }
 
 /// `rewrite = { ... }`.
@@ -147,6 +180,33 @@ pub struct Rewrite {
     pub strip_prefix: Option<String>,
     /// Sends the endpoint's own name as host instead of the client's.
     pub upstream_host: bool,
+    /// Sends this host instead of the client's.
+    pub host: Option<Authority>,
+    /// Another path; never together with `strip_prefix`.
+    pub path: Option<PathRewrite>,
+    /// Another query; an empty one means none.
+    pub query: Option<Template>,
+}
+
+/// How a path is changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PathRewrite {
+    /// This one, with what the path pattern has captured.
+    Template(Template),
+    /// Another prefix, in whole segments.
+    Prefix {
+        /// Without trailing slash.
+        from: String,
+        /// Without trailing slash; empty: none.
+        to: String,
+    },
+    /// What an expression makes of the whole path.
+    Regex {
+        /// The expression.
+        pattern: Regex,
+        /// With `$1` and `${name}` for groups.
+        replace: String,
+    },
 }
 
 /// `retry = { ... }`.

@@ -3,23 +3,27 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use edgewit_chain::{Passage, Phase, ResponseHead, ResponsePassage, Run};
-use edgewit_model::{Action, Redirect, Respond};
+use edgewit_model::{Action, Respond};
 use http::{HeaderMap, Request, Response, header, request::Parts};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::{
     connection::Connection,
+    cors,
     fields::strip_hop_by_hop,
     finish::Finish,
     forward,
     guard::{self, Admitted},
     http::StreamWatch,
     patience::MIN_RATE,
+    policy,
     problem::Problem,
+    redirect,
     reply::{Reply, ReplyBody, plain_text},
     route::{Ask, Found},
     snapshot::{LiveRoute, Snapshot},
+    template::Values,
     upgrade::Asked,
     upload::{self, Upload, UploadLimits},
 };
@@ -44,6 +48,8 @@ pub(crate) async fn serve(
         Some(run) => response_side(run, reply),
         None => reply,
     };
+    let mut reply = reply;
+    policy::shape(&finish, &mut reply);
     reply.send(run.as_ref(), watch, finish).await
 }
 
@@ -57,22 +63,32 @@ async fn exchange(
     let snapshot = Arc::clone(finish.snapshot());
     let upgrade = Asked::of(&mut parts, !incoming.is_end_stream());
     let admitted = guard::admit(connection, parts, finish.identity())?;
+    if connection.settings.config.redirect_https {
+        return redirect::to_https(&admitted);
+    }
     let (index, matcher) = find(&snapshot, connection, &admitted)?;
     let route = snapshot.route(index).ok_or(Problem::NotFound)?;
     let upgrade = upgrade.map_or(Ok(None), |asked| asked.granted(route.route()))?;
 
-    let upstream = route.draw(crate::random::number()).map(|live| live.upstream().name().clone());
+    let upstream = route.draw(route.ticket(&admitted)).map(|live| live.upstream().name().clone());
     let name = route.route().name.clone();
     let (exchange, trailers) =
         admitted.into_exchange(connection, name, upstream, finish.identity());
     let run = Rc::new(RefCell::new(route.chain().begin(exchange)));
     finish.routed(index, matcher, &run);
+    if let Some(reply) = preflight(route, &run.borrow()) {
+        return Ok(reply);
+    }
+    finish.wish(route.wishes(&run.borrow().exchange().fields));
 
     let passage = run.borrow_mut().request_side(route.upstream_names());
     match passage {
         Passage::Proceed => {}
         Passage::Answer(answer) => return Ok(Reply::answer(answer)),
         Passage::Failed(failed) => return Err(failed.into()),
+    }
+    if let Some(reply) = route.fault().await {
+        return Ok(reply);
     }
     let limits = upload_limits(connection, route, finish);
     let mut upload = Upload::new(incoming, limits, &run, finish.request_bytes())?;
@@ -85,7 +101,11 @@ async fn exchange(
             forward::forward(context, route, &run, upload, trailers, upgrade, finish).await
         }
         Action::Respond(respond) => Ok(fixed(respond)),
-        Action::Redirect(redirect) => Ok(elsewhere(redirect)),
+        Action::Redirect(own) => {
+            let run = run.borrow();
+            let captured = route.captures().of(matcher, run.exchange().path.as_str());
+            redirect::elsewhere(own, &Values::new(run.exchange(), captured))
+        }
     }
 }
 
@@ -132,7 +152,15 @@ fn find(
         path: &admitted.path,
         query: admitted.query.as_deref(),
         fields: &admitted.fields,
+        client: Some(admitted.client),
     };
+    // A question for permission goes where the request itself would go.
+    if let Some(method) = cors::asked(ask.method, ask.fields)
+        && let Found::Route(route, matcher) = snapshot.find(&Ask { method: &method, ..ask })
+        && snapshot.route(route).is_some_and(|live| live.route().cors.is_some())
+    {
+        return Ok((route, matcher));
+    }
     match snapshot.find(&ask) {
         Found::Route(route, matcher) => Ok((route, matcher)),
         Found::OtherMethods(allow) => Err(Problem::MethodNotAllowed(allow)),
@@ -140,12 +168,20 @@ fn find(
     }
 }
 
+/// The answer to a question for permission, if it is one and the route may answer it.
+fn preflight(route: &LiveRoute, run: &Run) -> Option<Reply> {
+    let cors = route.route().cors.as_ref()?;
+    let exchange = run.exchange();
+    cors::asked(&exchange.method, &exchange.fields)?;
+    Some(cors::preflight(cors, exchange.fields.get(header::ORIGIN)))
+}
+
 fn upload_limits(connection: &Connection, route: &LiveRoute, finish: &Finish) -> UploadLimits {
     let limits = &connection.settings.config.limits;
     let is_h1 = finish.version() != http::Version::HTTP_2;
     UploadLimits {
         size: route.route().body.unwrap_or(limits.body).0,
-        stall: limits.stall_timeout,
+        stall: route.route().stall.unwrap_or(limits.stall_timeout),
         rate: is_h1.then_some(MIN_RATE), // an HTTP/2 stream that idles holds no connection
     }
 }
@@ -160,12 +196,6 @@ fn fixed(respond: &Respond) -> Reply {
     fields.remove(header::CONTENT_LENGTH);
     let body = bytes::Bytes::copy_from_slice(respond.body.as_bytes());
     Reply::full(ResponseHead { status: respond.status, fields }, body)
-}
-
-fn elsewhere(redirect: &Redirect) -> Reply {
-    let mut fields = HeaderMap::with_capacity(4);
-    fields.insert(header::LOCATION, redirect.location.clone());
-    Reply::full(ResponseHead { status: redirect.status, fields }, bytes::Bytes::new())
 }
 
 fn empty_head() -> ResponseHead {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::{
     connection::Connection,
     guard::Identity,
+    policy::{Shaping, Wishes},
     proxy_status::ProxyError,
     reply::grpc,
     snapshot::{LiveRoute, Snapshot},
@@ -41,6 +42,7 @@ pub(crate) struct Finish {
     response_bytes: u64,
     is_grpc: bool,
     blamed: Option<ProxyError>,
+    wishes: Option<Box<Wishes>>,
 }
 
 /// What the client asked for, in its own words; kept for the access log only.
@@ -84,6 +86,7 @@ impl Finish {
             response_bytes: 0,
             is_grpc: grpc::is_call(parts),
             blamed: None,
+            wishes: None,
         }
     }
 
@@ -96,6 +99,18 @@ impl Finish {
     fn route(&self) -> Option<(&LiveRoute, usize)> {
         let (route, matcher) = self.route?;
         Some((self.snapshot.route(route)?, matcher))
+    }
+
+    /// What the request says about its response, before filters change it.
+    pub(crate) fn wish(&mut self, wishes: Option<Box<Wishes>>) {
+        self.wishes = wishes;
+    }
+
+    /// What decides about the shape of the response, if anything does.
+    pub(crate) fn shaping(&self) -> Option<Shaping<'_>> {
+        let wishes = self.wishes.as_deref()?;
+        let (route, matcher) = self.route()?;
+        Some(Shaping { wishes, route, matcher, run: self.run.as_ref()? })
     }
 
     /// One more attempt at an upstream.
@@ -185,6 +200,11 @@ impl Finish {
 
     pub(crate) fn version(&self) -> Version {
         self.version
+    }
+
+    /// Position of the matcher that fitted, in its route.
+    pub(crate) fn matcher(&self) -> usize {
+        self.route.map_or(0, |(_, matcher)| matcher)
     }
 
     /// When the head had come.

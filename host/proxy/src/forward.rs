@@ -33,7 +33,7 @@ use hedge::Hedging;
 
 /// Takes the request of a run to the upstream that was chosen for it. The response's head is the reply's.
 pub(crate) async fn forward(
-    context: &Context,
+    context: &Rc<Context>,
     route: &Arc<LiveRoute>,
     run: &Rc<RefCell<Run>>,
     upload: Upload,
@@ -58,13 +58,17 @@ pub(crate) async fn forward(
     let mut spare = Spare { body: body.replay().filter(|_| may_retry), head: None };
     let mut tried = affinity::begin(live.upstream(), run.borrow().exchange());
     let mut request =
-        head::outgoing(&mut run.borrow_mut(), route.route(), trailers, may_retry)?.map(|()| body);
+        head::outgoing(&mut run.borrow_mut(), route, finish.matcher(), trailers, may_retry)?
+            .map(|()| body);
     if let Some(upgrade) = &upgrade {
         upgrade.ask(&mut request);
     }
     affinity::strip(live.upstream(), request.headers_mut());
     if spare.body.is_some() {
         spare.head = Some(head::copy(&request));
+    }
+    if let Some(mirror) = &route.policy().mirror {
+        request = mirror.copy(context, request);
     }
     run.borrow_mut().yield_instances();
 

@@ -35,6 +35,22 @@ mod upgrade;
 
 mod relay;
 
+mod template;
+
+mod rewrite;
+
+mod redirect;
+
+mod edits;
+
+mod cors;
+
+mod policy;
+
+mod compress;
+
+mod mirror;
+
 mod upload;
 
 mod reply;

@@ -16,10 +16,12 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
+    compress::Coder,
     finish::Finish,
     guard::X_REQUEST_ID,
     http::StreamWatch,
     piped::{Halt, Piped},
+    policy,
     problem::Problem,
     proxy_status::{self, ProxyError},
     upgrade::Switched,
@@ -54,6 +56,7 @@ pub(crate) struct ReplyBody {
     watch: Option<Rc<StreamWatch>>,
     /// `None`: another one ends the request.
     finish: Option<Finish>,
+    coder: Option<Box<Coder>>,
 }
 
 /// A response was cut. hyper closes the connection, or resets the stream, without an end of the message.
@@ -114,9 +117,12 @@ impl Reply {
             // The length is what the body says it is; hyper writes it.
             self.head.fields.remove(header::CONTENT_LENGTH);
         }
+        let length = self.length(bodiless, &piped);
+        let coding = policy::coding(&finish, &mut self, length);
+        let coder = coding.filter(|_| !bodiless).map(|coding| Box::new(Coder::new(coding)));
         self.add_fields(bodiless, &finish);
         finish.answered(self.head.status, self.error);
-        let body = ReplyBody { piped, cut, watch, finish: Some(finish) };
+        let body = ReplyBody { piped, cut, watch, finish: Some(finish), coder };
         let mut response = Response::new(body);
         *response.status_mut() = self.head.status;
         *response.headers_mut() = self.head.fields;
@@ -143,6 +149,14 @@ impl Reply {
         if method != Method::HEAD {
             self.head.fields.remove(header::CONTENT_LENGTH);
         }
+    }
+
+    /// Bytes of the body, or of the one that a response to HEAD does not have; `None` if nobody knows.
+    fn length(&self, bodiless: bool, piped: &Piped<Source>) -> Option<u64> {
+        if !bodiless {
+            return piped.size_hint().exact();
+        }
+        self.head.fields.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
     fn add_fields(&mut self, bodiless: bool, finish: &Finish) {
@@ -178,7 +192,8 @@ fn switch(
     finish.answered(status, None);
     switched.begin(finish, watch);
     let piped = Piped::new(Source::Empty, None, Direction::Response);
-    let mut response = Response::new(ReplyBody { piped, cut: false, watch: None, finish: None });
+    let mut response =
+        Response::new(ReplyBody { piped, cut: false, watch: None, finish: None, coder: None });
     *response.status_mut() = status;
     *response.headers_mut() = head.fields;
     response
@@ -252,7 +267,11 @@ impl Body for ReplyBody {
             this.ended(Some(SummaryEnding::HostCut));
             return Poll::Ready(Some(Err(Cut)));
         }
-        let Poll::Ready(next) = this.piped.poll_next(cx) else { return Poll::Pending };
+        let next = match &mut this.coder {
+            Some(coder) => coder.poll_next(&mut this.piped, cx),
+            None => this.piped.poll_next(cx),
+        };
+        let Poll::Ready(next) = next else { return Poll::Pending };
         Poll::Ready(match next {
             Some(Ok(frame)) => {
                 this.handed(&frame);
@@ -274,11 +293,12 @@ impl Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.cut && self.piped.is_end_stream()
+        !self.cut && self.has_ended()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.cut { SizeHint::default() } else { self.piped.size_hint() }
+        let is_known = !self.cut && self.coder.is_none();
+        if is_known { self.piped.size_hint() } else { SizeHint::default() }
     }
 }
 
@@ -292,11 +312,15 @@ impl ReplyBody {
         }
     }
 
+    fn has_ended(&self) -> bool {
+        self.coder.as_ref().map_or(self.piped.is_end_stream(), |coder| coder.is_end_stream())
+    }
+
     fn handed(&mut self, frame: &Frame<Bytes>) {
         if let Some(finish) = &mut self.finish {
             finish.sent(frame.data_ref().map_or(0, Bytes::len));
         }
-        if self.piped.is_end_stream() {
+        if self.has_ended() {
             self.ended(None); // nobody may ask again
         } else if let Some(watch) = &self.watch {
             watch.handed();

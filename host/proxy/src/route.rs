@@ -4,14 +4,17 @@ mod explain;
 
 mod pattern;
 
-use std::collections::HashMap;
+mod condition;
+
+use std::{cmp::Reverse, collections::HashMap, net::IpAddr};
 
 use edgewit_model::{
-    HeaderRule, HostPattern, ListenerName, Matcher, NormalizedPath, Route, RouteName,
+    HeaderRule, HostPattern, ListenerName, Matcher, NormalizedPath, Regex, Route, RouteName,
 };
 use http::{HeaderMap, HeaderValue, Method};
 use matchit::Router;
 
+pub(crate) use condition::cookies;
 pub use explain::{Candidate, Why};
 use pattern::Pattern;
 
@@ -19,7 +22,9 @@ use pattern::Pattern;
 ///
 /// Of all routes whose every condition holds the most specific one wins: an exact host before the longest wildcard
 /// before none; then the path, segment by segment, text before parameter before `{*rest}`; then the larger number of
-/// further conditions; then the name. The order in the file never matters.
+/// further conditions; then the name. A path that an expression describes stands between: behind all patterns that fit and
+/// name every segment, before the first one that fits and ends with `{*rest}`; of two expressions the longer text first.
+/// The order in the file never matters.
 #[derive(Debug, Default)]
 pub struct RouteTable {
     exact: HashMap<Box<str>, Paths>,
@@ -42,6 +47,8 @@ pub struct Ask<'a> {
     pub query: Option<&'a str>,
     /// Request fields.
     pub fields: &'a HeaderMap,
+    /// Address of the client, as trusted proxies vouch for it. `None`: whatever client (for dry runs).
+    pub client: Option<IpAddr>,
 }
 
 /// What was found.
@@ -77,6 +84,8 @@ struct Paths {
     mixed: Vec<usize>,
     /// In the order of their specificity.
     patterns: Vec<(Pattern, Vec<Rule>)>,
+    /// Paths that an expression describes, in the order in which they are tried.
+    regexes: Vec<(Regex, Vec<Rule>)>,
 }
 
 /// One matcher of a route.
@@ -118,6 +127,10 @@ impl RouteTable {
                     conditions: conditions.clone(),
                     listeners: route.listeners.clone(),
                 };
+                if let Some(regex) = &matcher.path_regex {
+                    paths.add_regex(regex, rule(matcher));
+                    continue;
+                }
                 for pattern in Pattern::all(&matcher.path) {
                     paths.add(pattern, rule(matcher));
                 }
@@ -160,9 +173,19 @@ impl Paths {
         }
     }
 
+    fn add_regex(&mut self, regex: &Regex, rule: Rule) {
+        match self.regexes.iter_mut().find(|(r, _)| r == regex) {
+            Some((_, rules)) => rules.push(rule),
+            None => self.regexes.push((regex.clone(), vec![rule])),
+        }
+    }
+
     fn prepare(&mut self) -> Result<(), RouteError> {
         self.patterns.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for (_, rules) in &mut self.patterns {
+        let order = |regex: &Regex| (Reverse(regex.as_str().len()), regex.as_str().to_owned());
+        self.regexes.sort_by_cached_key(|(regex, _)| order(regex));
+        let of_patterns = self.patterns.iter_mut().map(|(_, rules)| rules);
+        for rules in of_patterns.chain(self.regexes.iter_mut().map(|(_, rules)| rules)) {
             rules.sort_by(|a, b| a.order().cmp(&b.order()));
         }
         for (index, (pattern, rules)) in self.patterns.iter().enumerate() {
@@ -199,19 +222,42 @@ impl Paths {
     /// The most specific rule that fits; else collects the methods that would have fitted.
     fn find(&self, ask: &Ask<'_>, methods: &mut Vec<Method>) -> Option<&Rule> {
         let path = ask.path.as_str();
-        let best = self.best(path)?;
+        let Some(best) = self.best(path) else { return self.find_regex(ask, methods) };
+        let mut regexes_left = !self.regexes.is_empty();
         // Nearly every request ends with the best pattern; the others are tried if none of its rules fits.
         let patterns = self.patterns.iter().enumerate().skip(best);
-        let patterns = patterns.filter(|(index, (p, _))| *index == best || p.matches(path));
-        for rule in patterns.flat_map(|(_, (_, rules))| rules) {
-            match rule.fits(ask) {
-                Fit::Yes => return Some(rule),
-                Fit::Method => methods.extend(rule.conditions.methods.iter().cloned()),
-                Fit::No => {}
+        for (_, (pattern, rules)) in
+            patterns.filter(|(index, (p, _))| *index == best || p.matches(path))
+        {
+            if regexes_left && pattern.has_rest() {
+                regexes_left = false;
+                if let Some(rule) = self.find_regex(ask, methods) {
+                    return Some(rule);
+                }
+            }
+            if let Some(rule) = first_fit(rules, ask, methods) {
+                return Some(rule);
             }
         }
-        None
+        if regexes_left { self.find_regex(ask, methods) } else { None }
     }
+
+    fn find_regex(&self, ask: &Ask<'_>, methods: &mut Vec<Method>) -> Option<&Rule> {
+        let path = ask.path.as_str();
+        let mut matching = self.regexes.iter().filter(|(regex, _)| regex.is_match(path));
+        matching.find_map(|(_, rules)| first_fit(rules, ask, methods))
+    }
+}
+
+fn first_fit<'r>(rules: &'r [Rule], ask: &Ask<'_>, methods: &mut Vec<Method>) -> Option<&'r Rule> {
+    for rule in rules {
+        match rule.fits(ask) {
+            Fit::Yes => return Some(rule),
+            Fit::Method => methods.extend(rule.conditions.methods.iter().cloned()),
+            Fit::No => {}
+        }
+    }
+    None
 }
 
 /// Inserts into the first router that can hold this pattern beside those it has: matchit does not hold `/{id}` and
@@ -235,14 +281,21 @@ fn insert(
 
 impl Rule {
     /// Rules of one pattern in the order in which they are tried.
-    fn order(&self) -> (std::cmp::Reverse<usize>, &str, usize) {
+    fn order(&self) -> (Reverse<usize>, &str, usize) {
         let c = &self.conditions;
-        let count = usize::from(!c.methods.is_empty()) + c.headers.len() + c.query.len(); // more first
-        (std::cmp::Reverse(count), self.name.as_str(), self.matcher)
+        let lists = usize::from(!c.methods.is_empty()) + usize::from(!c.clients.is_empty());
+        let count = lists + c.headers.len() + c.query.len() + c.conditions.len(); // more first
+        (Reverse(count), self.name.as_str(), self.matcher)
     }
 
     fn fits(&self, ask: &Ask<'_>) -> Fit {
         if !self.is_on(ask.listener) || !self.has_fields(ask.fields) || !self.has_query(ask.query) {
+            return Fit::No;
+        }
+        let c = &self.conditions;
+        if !condition::is_from(&c.clients, ask.client)
+            || !c.conditions.iter().all(|own| condition::holds(own, ask))
+        {
             return Fit::No;
         }
         if self.has_method(ask.method) { Fit::Yes } else { Fit::Method }

@@ -17,7 +17,11 @@ use durations::Durations;
 use servers::Servers;
 use watched::Watched;
 
-use crate::route::{Ask, Candidate, Found, RouteError, RouteTable};
+use crate::{
+    mirror::LiveMirror,
+    policy::Policy,
+    route::{Ask, Candidate, Found, RouteError, RouteTable},
+};
 
 /// One generation of the configuration as requests see it. A request keeps the one it began with to its end.
 ///
@@ -38,6 +42,7 @@ pub struct LiveRoute {
     names: Vec<UpstreamName>,
     /// For each matcher.
     series: Vec<RequestSeries>,
+    policy: Policy,
 }
 
 /// An upstream as one route uses it.
@@ -112,6 +117,18 @@ impl LiveRoute {
         upstreams: Vec<(Arc<Upstream>, u32)>,
         metrics: &Arc<Metrics>,
     ) -> Arc<Self> {
+        Self::with_mirror(route, chain, upstreams, None, metrics)
+    }
+
+    /// The same with the upstream that gets copies of its requests, if its configuration has a `mirror`.
+    pub fn with_mirror(
+        route: Route,
+        chain: Arc<Chain>,
+        upstreams: Vec<(Arc<Upstream>, u32)>,
+        mirror: Option<Arc<Upstream>>,
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Self> {
+        let policy = Policy::new(&route, mirror, metrics);
         let live = |(upstream, weight)| LiveUpstream::new(upstream, weight, metrics);
         let upstreams: Vec<LiveUpstream> = upstreams.into_iter().map(live).collect();
         let names = upstreams.iter().map(|u| u.upstream.name().clone()).collect();
@@ -120,7 +137,7 @@ impl LiveRoute {
             .iter()
             .map(|m| RequestSeries::new(metrics, Some((&route.name, &pattern(m)))));
         let series = series.collect();
-        Arc::new(Self { route, chain, upstreams, names, series })
+        Arc::new(Self { route, chain, upstreams, names, series, policy })
     }
 
     /// Its configuration.
@@ -136,6 +153,15 @@ impl LiveRoute {
     /// Its upstreams.
     pub fn upstreams(&self) -> &[LiveUpstream] {
         &self.upstreams
+    }
+
+    /// The upstream that gets copies of its requests.
+    pub fn mirror(&self) -> Option<&Arc<Upstream>> {
+        self.policy.mirror.as_ref().map(LiveMirror::upstream)
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     pub(crate) fn upstream(&self, name: &UpstreamName) -> Option<&LiveUpstream> {
@@ -174,11 +200,13 @@ impl fmt::Debug for LiveRoute {
     }
 }
 
+/// The label `http_route`.
 fn pattern(matcher: &Matcher) -> String {
+    let path = matcher.path_regex.as_ref().map_or(matcher.path.as_str(), |regex| regex.as_str());
     match &matcher.host {
-        None => matcher.path.clone(),
-        Some(HostPattern::Exact(host)) => format!("{host}{}", matcher.path),
-        Some(HostPattern::Wildcard(suffix)) => format!("*{suffix}{}", matcher.path),
+        None => path.to_owned(),
+        Some(HostPattern::Exact(host)) => format!("{host}{path}"),
+        Some(HostPattern::Wildcard(suffix)) => format!("*{suffix}{path}"),
     }
 }
 

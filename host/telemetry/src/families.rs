@@ -151,6 +151,12 @@ families! {
     /// Attempts made while another was still waiting.
     HEDGES = "edgewit_hedges", Kind::Counter,
         "Attempts at upstreams made while another was still waiting, by result";
+    /// Faults that were made on purpose.
+    FAULTS = "edgewit_faults", Kind::Counter,
+        "Faults that routes made on purpose, by kind";
+    /// Copies of requests.
+    MIRRORED = "edgewit_mirrored", Kind::Counter,
+        "Copies of requests for mirrors, by result";
     /// Lines of the access log that were lost.
     ACCESS_LOG_DROPPED = "edgewit_access_log_dropped", Kind::Counter,
         "Lines of the access log that were dropped because the target was too slow";

@@ -22,6 +22,8 @@ pub(crate) struct Listener {
     /// Every connection begins with a header of the PROXY protocol (version 1 or 2) that says who the client is, and only
     /// `trusted-proxies` may connect. Default: false.
     pub(crate) proxy_protocol: Option<At<bool>>,
+    /// Answers every request with a redirect to `https` on the same host and path. Default: no.
+    pub(crate) redirect_https: Option<At<bool>>,
 }
 
 /// A protocol of a listener.

@@ -8,7 +8,10 @@ use serde::{
     de::{self, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Amount, At, Filter, Hedge, Percent, Size, Span, TextOr, Time};
+use super::{
+    Amount, At, Compress, Cors, Fault, Filter, HeaderEdits, Hedge, Mirror, Percent, Size, Span,
+    SwitchOr, Test, TextOr, Time,
+};
 
 /// Which requests go where. Exactly one of `upstream`, `upstreams`, `respond` and `redirect`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -43,12 +46,26 @@ pub(crate) struct Route {
     pub(crate) upgrades: Option<At<Vec<At<String>>>>,
     /// How long a connection that changed its protocol may carry nothing. Default: `1h`.
     pub(crate) tunnel_idle: Option<At<Amount<Time>>>,
+    /// Changes of header fields, after the filters.
+    pub(crate) headers: Option<At<HeaderEdits>>,
+    /// Which pages of other origins may use it.
+    pub(crate) cors: Option<At<Cors>>,
+    /// Faults that are made on purpose.
+    pub(crate) fault: Option<At<Fault>>,
+    /// Content codings for its responses; `true` for the usual ones.
+    pub(crate) compress: Option<At<SwitchOr<Compress>>>,
+    /// Who gets copies of its requests.
+    pub(crate) mirror: Option<At<Mirror>>,
+    /// What decides between several upstreams, instead of chance: `cookie:NAME`, `header:NAME` or `client`.
+    pub(crate) split_on: Option<At<String>>,
+    /// Time between two parts of a request body. Default: the listener's.
+    pub(crate) stall_timeout: Option<At<Amount<Time>>>,
 }
 
 /// One condition or several, any of which is enough.
 #[derive(Debug, Clone)]
 pub(crate) enum Matches {
-    One(TextOr<Match>),
+    One(Box<TextOr<Match>>),
     Many(Vec<At<TextOr<Match>>>),
 }
 
@@ -62,10 +79,16 @@ pub(crate) struct Match {
     pub(crate) path: Option<At<String>>,
     /// Methods; `GET` includes `HEAD`. Default: any.
     pub(crate) method: Option<At<Vec<At<String>>>>,
-    /// Header fields with exact values.
-    pub(crate) header: BTreeMap<String, At<String>>,
-    /// Query parameters with exact values.
-    pub(crate) query: BTreeMap<String, At<String>>,
+    /// Header fields with exact values, or with tests.
+    pub(crate) header: BTreeMap<String, At<TextOr<Test>>>,
+    /// Query parameters with exact values, or with tests.
+    pub(crate) query: BTreeMap<String, At<TextOr<Test>>>,
+    /// A regular expression that describes the whole path, in the place of `path`.
+    pub(crate) path_regex: Option<At<String>>,
+    /// Cookies with exact values, or with tests.
+    pub(crate) cookie: BTreeMap<String, At<TextOr<Test>>>,
+    /// Networks of clients, such as `10.0.0.0/8`. Default: any.
+    pub(crate) client: Option<At<Vec<At<String>>>>,
 }
 
 /// An upstream with its share.
@@ -96,7 +119,7 @@ pub(crate) struct Respond {
 pub(crate) struct Redirect {
     /// 301, 302, 303, 307 or 308. Default: 307.
     pub(crate) status: Option<At<u64>>,
-    /// Where to.
+    /// Where to, with `{scheme}`, `{host}`, `{authority}`, `{path}`, `{query}` and the parameters of the path.
     pub(crate) location: At<String>,
 }
 
@@ -106,16 +129,36 @@ pub(crate) struct Redirect {
 pub(crate) struct Rewrite {
     /// A prefix that is cut from the path.
     pub(crate) strip_prefix: Option<At<String>>,
-    /// Which host the upstream sees. Default: the client's.
-    pub(crate) host: Option<RewriteHost>,
+    /// Which host the upstream sees: `upstream` for that of the server's own address, or a name. Default: the client's.
+    pub(crate) host: Option<At<String>>,
+    /// Another path, with the parameters of the path, such as `/new/{rest}`.
+    pub(crate) path: Option<At<String>>,
+    /// Another prefix.
+    pub(crate) prefix: Option<At<PrefixRewrite>>,
+    /// What an expression makes of the whole path.
+    pub(crate) regex: Option<At<RegexRewrite>>,
+    /// Another query, with the parameters of the path; `{query}` stands for the client's. Default: the client's.
+    pub(crate) query: Option<At<String>>,
 }
 
-/// Which host the upstream sees.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum RewriteHost {
-    /// That of the server's own address.
-    Upstream,
+/// Another prefix of the path, in whole segments.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct PrefixRewrite {
+    /// The prefix.
+    pub(crate) from: At<String>,
+    /// What stands in its place.
+    pub(crate) to: At<String>,
+}
+
+/// What an expression makes of the whole path.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct RegexRewrite {
+    /// A regular expression that describes a whole path; other paths stay as they are.
+    pub(crate) pattern: At<String>,
+    /// The path then, with `$1` and `${name}` for groups.
+    pub(crate) replace: At<String>,
 }
 
 /// Further attempts.
@@ -154,12 +197,12 @@ impl<'de> Visitor<'de> for MatchesVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Matches, E> {
-        Ok(Matches::One(TextOr::Text(text.to_owned())))
+        Ok(Matches::One(Box::new(TextOr::Text(text.to_owned()))))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Matches, A::Error> {
         let table = Match::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Matches::One(TextOr::Table(table)))
+        Ok(Matches::One(Box::new(TextOr::Table(table))))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Matches, A::Error> {

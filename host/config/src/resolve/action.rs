@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::Range};
 use edgewit_model::{Action, Redirect, Respond, UpstreamName, WeightedUpstream};
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::Cx;
+use super::{Cx, location::location, template::Captures};
 use crate::{
     Diagnostic, code,
     raw::{self, At},
@@ -15,7 +15,7 @@ const MOST_UPSTREAMS: usize = 64;
 const MOST_HEADERS: usize = 100; // as many as a listener takes from a client
 const MOST_WEIGHT: u64 = 1_000_000;
 
-pub(super) fn action(raw: &raw::Route, cx: &mut Cx<'_, '_>) -> Option<Action> {
+pub(super) fn action(raw: &raw::Route, captures: &Captures, cx: &mut Cx<'_, '_>) -> Option<Action> {
     let mut there: Vec<(&str, &Range<usize>)> = Vec::new();
     there.extend(raw.upstream.as_ref().map(|at| ("upstream", &at.span)));
     there.extend(raw.upstreams.as_ref().map(|at| ("upstreams", &at.span)));
@@ -27,11 +27,18 @@ pub(super) fn action(raw: &raw::Route, cx: &mut Cx<'_, '_>) -> Option<Action> {
     if own && raw.upstream.is_none() && raw.upstreams.is_none() {
         no_effect("retry", raw.retry.as_ref().map(|at| &at.span), cx);
         no_effect("rewrite", raw.rewrite.as_ref().map(|at| &at.span), cx);
+        no_effect("mirror", raw.mirror.as_ref().map(|at| &at.span), cx);
+    }
+    if raw.upstreams.is_none() {
+        let span = raw.split_on.as_ref().map(|at| &at.span);
+        if let Some(span) = span.filter(|_| cx.lacks("upstreams")) {
+            cx.error(code::NO_EFFECT, span, "`split-on` has no effect without `upstreams`");
+        }
     }
     let one = raw.upstream.as_ref().and_then(|at| single(&at.value));
     let several = raw.upstreams.as_ref().map(|list| Action::Forward(weighted(list, cx)));
     let respond = raw.respond.as_ref().map(|at| Action::Respond(respond(&at.value, cx)));
-    let redirect = raw.redirect.as_ref().and_then(|at| redirect(&at.value, cx));
+    let redirect = raw.redirect.as_ref().and_then(|at| redirect(&at.value, captures, cx));
     one.or(several).or(respond).or(redirect)
 }
 
@@ -124,7 +131,7 @@ fn header(
 }
 
 /// Fields that say where a message ends or belong to one connection.
-const FRAMING: [&str; 8] = [
+pub(super) const FRAMING: [&str; 8] = [
     "connection",
     "content-length",
     "keep-alive",
@@ -135,15 +142,11 @@ const FRAMING: [&str; 8] = [
     "upgrade",
 ];
 
-fn redirect(raw: &raw::Redirect, cx: &mut Cx<'_, '_>) -> Option<Action> {
+fn redirect(raw: &raw::Redirect, captures: &Captures, cx: &mut Cx<'_, '_>) -> Option<Action> {
     let allowed = |s| matches!(s, 301 | 302 | 303 | 307 | 308);
     let status = status(raw.status.as_ref(), 307, allowed, "301, 302, 303, 307 or 308", cx);
-    let location = HeaderValue::from_str(&raw.location.value).ok();
-    let location = location.filter(|location| !location.is_empty());
-    if location.is_none() {
-        cx.error(code::INVALID_ANSWER, &raw.location.span, "this is no location");
-    }
-    Some(Action::Redirect(Redirect { status, location: location? }))
+    let location = location(&raw.location, captures, cx)?;
+    Some(Action::Redirect(Redirect { status, location }))
 }
 
 fn status(

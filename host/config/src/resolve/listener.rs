@@ -35,6 +35,7 @@ pub(super) fn listener(
     if cx.lacks("listen") {
         cx.entry_error(code::MISSING_KEY, format!("listener `{name}` lacks `listen`"));
     }
+    let redirect_https = redirect_https(&raw, cx);
     let (listen, inherited) = listen(raw.listen.as_ref()?, cx)?;
     Some(Listener {
         tls,
@@ -43,6 +44,7 @@ pub(super) fn listener(
         limits,
         inherited,
         proxy_protocol,
+        redirect_https,
         ..Listener::new(name, listen)
     })
 }
@@ -77,6 +79,16 @@ fn proxy_protocol(raw: Option<&At<bool>>, cx: &mut Cx<'_, '_>) -> bool {
         cx.report.push(diagnostic.at(cx.at(&at.span), label).help(help));
     }
     at.value
+}
+
+/// A redirect from `https` to itself would go round for ever.
+fn redirect_https(raw: &raw::Listener, cx: &mut Cx<'_, '_>) -> bool {
+    let Some(at) = raw.redirect_https.as_ref().filter(|at| at.value) else { return false };
+    if raw.tls.is_some() {
+        let message = "a listener with TLS has nothing to redirect";
+        cx.error(code::TLS_PROTOCOL, &at.span, message);
+    }
+    raw.tls.is_none()
 }
 
 /// The listener that is there if none is declared.

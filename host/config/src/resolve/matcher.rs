@@ -2,10 +2,15 @@
 
 use std::ops::Range;
 
-use edgewit_model::{HeaderRule, HostPattern, Matcher, RouteName};
+use edgewit_model::{
+    Condition, HeaderRule, HostPattern, Matcher, NormalizedPath, Part, RouteName, Test,
+};
 use http::{HeaderName, HeaderValue, Method};
 
-use super::Cx;
+use super::{
+    Cx,
+    condition::{condition, networks, path_expression},
+};
 use crate::{
     Diagnostic, Place, code,
     code::Code,
@@ -58,7 +63,7 @@ fn missing(name: &RouteName, cx: &mut Cx<'_, '_>) {
 
 /// What is wrong with a condition, and where if it is known better.
 #[derive(Debug)]
-struct Wrong {
+pub(super) struct Wrong {
     code: Code,
     message: String,
     label: String,
@@ -66,15 +71,19 @@ struct Wrong {
 }
 
 impl Wrong {
-    fn new(code: Code, message: impl Into<String>, label: impl Into<String>) -> Self {
+    pub(super) fn new(code: Code, message: impl Into<String>, label: impl Into<String>) -> Self {
         Self { code, message: message.into(), label: label.into(), span: None }
     }
 
-    fn at<T>(self, at: &At<T>) -> Self {
+    pub(super) fn label(self, label: &str) -> Self {
+        Self { label: label.to_owned(), ..self }
+    }
+
+    pub(super) fn at<T>(self, at: &At<T>) -> Self {
         Self { span: Some(at.span.clone()), ..self }
     }
 
-    fn report(self, span: &Range<usize>, cx: &mut Cx<'_, '_>) {
+    pub(super) fn report(self, span: &Range<usize>, cx: &mut Cx<'_, '_>) {
         cx.hint(self.code, self.span.as_ref().unwrap_or(span), self.message, self.label);
     }
 }
@@ -96,7 +105,7 @@ fn from_text(text: &str) -> Result<Matcher, Wrong> {
         list => list.split(',').map(method).collect::<Result<_, _>>()?,
     };
     let host = if host.is_empty() { None } else { Some(host_pattern(host)?) };
-    Ok(Matcher { host, path: checked_path(path)?, methods, headers: vec![], query: vec![] })
+    Ok(Matcher { host, path: checked_path(path)?, methods, ..Matcher::default() })
 }
 
 const SHAPE: &str = "expected `[METHODS] [host]/path`, such as `GET,POST api.example.com/orders`";
@@ -114,18 +123,53 @@ fn from_table(table: &raw::Match, span: &Range<usize>) -> Result<Matcher, Wrong>
             methods.push(method(&at.value).map_err(|e| e.at(at))?);
         }
     }
-    if table.header.len() + table.query.len() > MOST {
-        let message = "too many conditions on header and query";
+    if table.header.len() + table.query.len() + table.cookie.len() > MOST {
+        let message = "too many conditions on header, query and cookie";
         return Err(Wrong { span: Some(span.clone()), ..Wrong::new(code::TOO_MANY, message, "") });
     }
-    let headers = table.header.iter().map(|(name, value)| header(name, value));
-    Ok(Matcher {
+    let path_regex = table.path_regex.as_ref().map(path_expression).transpose()?;
+    if let (Some(_), Some(at)) = (&table.path, &table.path_regex) {
+        let message = "a condition cannot have both `path` and `path-regex`";
+        return Err(Wrong::new(code::INVALID_PATH, message, "").at(at));
+    }
+    let mut matcher = Matcher {
         host: host.transpose()?,
         path: path.transpose()?.unwrap_or_else(|| ANY_PATH.to_owned()),
         methods,
-        headers: headers.collect::<Result<_, _>>()?,
-        query: table.query.iter().map(|(k, v)| (k.clone(), v.value.clone())).collect(),
-    })
+        path_regex,
+        clients: table.client.as_ref().map(networks).transpose()?.unwrap_or_default(),
+        ..Matcher::default()
+    };
+    for (key, at) in &table.header {
+        let name = HeaderName::from_bytes(key.as_bytes()).map_err(|_| {
+            let message = format!("`{key}` is no name of a header field");
+            Wrong::new(code::INVALID_CONDITION, message, "").at(at)
+        })?;
+        match &at.value {
+            TextOr::Text(text) => matcher.headers.push(header(name, text, at)?),
+            TextOr::Table(test) => matcher.conditions.push(tested(Part::Header(name), test, at)?),
+        }
+    }
+    for (key, at) in &table.query {
+        match &at.value {
+            TextOr::Text(text) => matcher.query.push((key.clone(), text.clone())),
+            TextOr::Table(test) => {
+                matcher.conditions.push(tested(Part::Query(key.clone()), test, at)?);
+            }
+        }
+    }
+    for (key, at) in &table.cookie {
+        let part = Part::Cookie(key.clone());
+        matcher.conditions.push(match &at.value {
+            TextOr::Text(text) => Condition { part, test: Test::Exact(text.clone()) },
+            TextOr::Table(test) => tested(part, test, at)?,
+        });
+    }
+    Ok(matcher)
+}
+
+fn tested<T>(part: Part, test: &raw::Test, at: &At<T>) -> Result<Condition, Wrong> {
+    condition(part, &At { value: test.clone(), span: at.span.clone() })
 }
 
 const ANY_PATH: &str = "/{*rest}";
@@ -142,13 +186,12 @@ fn method(text: &str) -> Result<Method, Wrong> {
     })
 }
 
-fn header(name: &str, value: &At<String>) -> Result<HeaderRule, Wrong> {
-    let wrong = |message: String| Wrong::new(code::INVALID_CONDITION, message, "").at(value);
-    let field = HeaderName::from_bytes(name.as_bytes());
-    let field = field.map_err(|_| wrong(format!("`{name}` is no name of a header field")))?;
-    let text = HeaderValue::from_str(&value.value);
-    let value = text.map_err(|_| wrong(format!("this is no value of a header field, `{name}`")))?;
-    Ok(HeaderRule { name: field, value })
+fn header<T>(name: HeaderName, text: &str, at: &At<T>) -> Result<HeaderRule, Wrong> {
+    let value = HeaderValue::from_str(text).map_err(|_| {
+        let message = format!("this is no value of a header field, `{name}`");
+        Wrong::new(code::INVALID_CONDITION, message, "").at(at)
+    })?;
+    Ok(HeaderRule { name, value })
 }
 
 fn host_pattern(text: &str) -> Result<HostPattern, Wrong> {
@@ -188,6 +231,12 @@ pub(super) fn is_path(text: &str) -> bool {
     text.len() <= LONGEST_PATH && text.bytes().all(allowed)
 }
 
+/// The form in which paths are matched and sent. Braces and stars are characters like others to it, so that patterns and
+/// templates can be brought into it.
+pub(super) fn normal(path: &str) -> Option<String> {
+    NormalizedPath::new(path).ok().map(|path| path.to_string())
+}
+
 fn checked_path(path: &str) -> Result<String, Wrong> {
     let wrong = |label: &str| {
         Wrong::new(code::INVALID_PATH, format!("`{path}` is no path to match"), label)
@@ -203,6 +252,13 @@ fn checked_path(path: &str) -> Result<String, Wrong> {
     }
     if path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(wrong("requests are matched without `.` and `..`"));
+    }
+    match normal(path) {
+        Some(normal) if normal == path => {}
+        Some(normal) => {
+            return Err(wrong(&format!("requests are matched in normal form: `{normal}`")));
+        }
+        None => return Err(wrong("requests with such a path are refused")),
     }
     match matchit::Router::new().insert(path, ()) {
         Ok(()) => Ok(path.to_owned()),
@@ -262,6 +318,11 @@ mod tests {
             ("/a?b=c", "E0302"),
             ("/a/../b", "E0302"),
             ("/ä", "E0302"),
+            ("/a//b", "E0302"),
+            ("/%c3%a4", "E0302"),
+            ("/%7Ea", "E0302"),
+            ("/a%2Fb", "E0302"),
+            ("/a%", "E0302"),
             ("/{a}{b}", "E0302"),
             ("/{*rest}/a", "E0302"),
             ("/{", "E0302"),

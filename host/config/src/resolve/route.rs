@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use edgewit_model::{ListenerName, Retry, RetryOn, Rewrite, Route, RouteName};
+use edgewit_model::{ListenerName, Retry, RetryOn, Route, RouteName};
 
-use super::{Chains, Cx, action, health, matcher, plugin, upgrades};
+use super::{
+    Chains, Cx, action, cors, edits, health, matcher, plugin, policy, rewrite, template::Captures,
+    upgrades,
+};
 use crate::{
     code,
     places::Places,
@@ -32,10 +35,11 @@ pub(super) fn route(
     own.iter().for_each(|(filter, place)| places.used(filter, place));
     let filters = chain.into_iter().flatten().cloned().chain(own);
     let (filters, filter_places) = filters.unzip();
-    let (matchers, matcher_places) = matchers.into_iter().unzip();
+    let (matchers, matcher_places): (Vec<_>, Vec<_>) = matchers.into_iter().unzip();
+    let captures = Captures::of(&matchers);
     places.filters.insert(name.clone(), filter_places);
     places.matchers.insert(name.clone(), matcher_places);
-    let action = action::action(&raw, cx);
+    let action = action::action(&raw, &captures, cx);
     let timeout = cx.time(&raw.timeout, TIMEOUT);
     let body = raw.body.is_some().then(|| cx.size(&raw.body, TINY));
     let upgrades = upgrades::upgrades(&raw, cx);
@@ -43,12 +47,19 @@ pub(super) fn route(
         matchers,
         listeners: listeners(raw.listeners.as_ref(), cx),
         filters,
-        rewrite: rewrite(raw.rewrite.as_ref(), cx),
+        rewrite: rewrite::rewrite(raw.rewrite.as_ref(), &captures, cx),
         timeout,
         retry: retry(raw.retry.as_ref(), cx),
         body,
         upgrades,
         tunnel_idle: cx.time(&raw.tunnel_idle, TUNNEL_IDLE),
+        headers: edits::edits(raw.headers.as_ref(), &captures, cx),
+        cors: raw.cors.as_ref().map(|cors| cors::cors(cors, cx)),
+        fault: raw.fault.as_ref().map(|fault| policy::fault(fault, cx)),
+        compress: raw.compress.as_ref().and_then(|compress| policy::compress(compress, cx)),
+        mirror: raw.mirror.as_ref().and_then(|mirror| policy::mirror(mirror, cx)),
+        split_on: raw.split_on.as_ref().and_then(|split| policy::split_on(split, cx)),
+        stall: raw.stall_timeout.is_some().then(|| cx.time(&raw.stall_timeout, TIMEOUT)),
         action: action?,
         name,
     })
@@ -70,22 +81,6 @@ fn listeners(raw: Option<&At<Vec<At<String>>>>, cx: &mut Cx<'_, '_>) -> Vec<List
     names.sort();
     names.dedup();
     names
-}
-
-fn rewrite(raw: Option<&At<raw::Rewrite>>, cx: &mut Cx<'_, '_>) -> Rewrite {
-    let Some(At { value: raw, .. }) = raw else { return Rewrite::default() };
-    if let Some(prefix) = &raw.strip_prefix {
-        let text = prefix.value.as_str();
-        if !text.starts_with('/') || text.ends_with('/') || !matcher::is_path(text) {
-            let message = format!("`{text}` is no prefix of a path");
-            let label = "expected something like `/orders`, without a slash at the end";
-            cx.hint(code::INVALID_REWRITE, &prefix.span, message, label);
-        }
-    }
-    Rewrite {
-        strip_prefix: raw.strip_prefix.as_ref().map(|prefix| prefix.value.clone()),
-        upstream_host: matches!(raw.host, Some(raw::RewriteHost::Upstream)),
-    }
 }
 
 fn retry(raw: Option<&At<raw::Retry>>, cx: &mut Cx<'_, '_>) -> Retry {

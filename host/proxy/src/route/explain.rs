@@ -1,9 +1,9 @@
 //! Why a request goes where it goes, for people.
 
-use edgewit_model::{HeaderRule, HostPattern, RouteName};
+use edgewit_model::{HeaderRule, HostPattern, Part, RouteName};
 use http::HeaderName;
 
-use super::{Ask, Paths, RouteTable, Rule, has_field, has_query};
+use super::{Ask, Paths, RouteTable, Rule, condition, has_field, has_query};
 
 /// A matcher of a route, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub enum Why {
     Header(HeaderName),
     /// A query parameter is missing or has another value.
     Query(String),
+    /// A cookie is missing or has another value.
+    Cookie(String),
+    /// The client comes from elsewhere.
+    Client,
 }
 
 impl RouteTable {
@@ -49,7 +53,7 @@ impl RouteTable {
         let all = self.exact.values().chain(self.wildcard.values()).chain([&self.any]);
         let mut others: Vec<Candidate> = all
             .filter(|paths| !seen.contains(&std::ptr::from_ref(*paths)))
-            .flat_map(|paths| paths.patterns.iter().flat_map(|(_, rules)| rules))
+            .flat_map(Paths::rules)
             .map(|rule| rule.candidate(Why::Host))
             .collect();
         others.sort_by(|a, b| a.route.cmp(&b.route));
@@ -60,13 +64,14 @@ impl RouteTable {
 }
 
 impl Paths {
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let of_patterns = self.patterns.iter().flat_map(|(_, rules)| rules);
+        of_patterns.chain(self.regexes.iter().flat_map(|(_, rules)| rules))
+    }
+
     fn explain(&self, ask: &Ask<'_>, won: &mut bool, out: &mut Vec<Candidate>) {
-        let mut elsewhere = Vec::new();
-        for (pattern, rules) in &self.patterns {
-            if !pattern.matches(ask.path.as_str()) {
-                elsewhere.extend(rules.iter().map(|rule| rule.candidate(Why::Path)));
-                continue;
-            }
+        let path = ask.path.as_str();
+        let mut try_rules = |rules: &[Rule]| {
             for rule in rules {
                 let why = match rule.objection(ask) {
                     Some(why) => why,
@@ -78,7 +83,19 @@ impl Paths {
                 };
                 out.push(rule.candidate(why));
             }
-        }
+        };
+        let (matching, others): (Vec<_>, Vec<_>) =
+            self.patterns.iter().partition(|(pattern, _)| pattern.matches(path));
+        let whole = matching.iter().take_while(|(pattern, _)| !pattern.has_rest()).count();
+        let (before, behind) = matching.split_at(whole);
+        before.iter().for_each(|(_, rules)| try_rules(rules));
+        let (described, not): (Vec<_>, Vec<_>) =
+            self.regexes.iter().partition(|(regex, _)| regex.is_match(path));
+        described.iter().for_each(|(_, rules)| try_rules(rules));
+        behind.iter().for_each(|(_, rules)| try_rules(rules));
+        let others = others.into_iter().flat_map(|(_, rules)| rules);
+        let others = others.chain(not.into_iter().flat_map(|(_, rules)| rules));
+        let mut elsewhere: Vec<Candidate> = others.map(|r| r.candidate(Why::Path)).collect();
         // `/x/{*rest}` is two patterns; what matched by one has not missed by the other.
         elsewhere.retain(|e| !out.iter().any(|o| o.route == e.route && o.pattern == e.pattern));
         out.extend(elsewhere);
@@ -92,7 +109,10 @@ impl Rule {
             Some(HostPattern::Exact(host)) => host.clone(),
             Some(HostPattern::Wildcard(suffix)) => format!("*{suffix}"),
         };
-        let pattern = format!("{host}{}", self.conditions.path);
+        let pattern = match &self.conditions.path_regex {
+            Some(regex) => format!("{host} regex {}", regex.as_str()).trim_start().to_owned(),
+            None => format!("{host}{}", self.conditions.path),
+        };
         Candidate { route: self.name.clone(), pattern, why }
     }
 
@@ -106,6 +126,16 @@ impl Rule {
         }
         if let Some((name, _)) = self.conditions.query.iter().find(|q| !has_query(ask.query, q)) {
             return Some(Why::Query(name.clone()));
+        }
+        if !condition::is_from(&self.conditions.clients, ask.client) {
+            return Some(Why::Client);
+        }
+        if let Some(c) = self.conditions.conditions.iter().find(|c| !condition::holds(c, ask)) {
+            return Some(match &c.part {
+                Part::Header(name) => Why::Header(name.clone()),
+                Part::Query(name) => Why::Query(name.clone()),
+                Part::Cookie(name) => Why::Cookie(name.clone()),
+            });
         }
         (!self.has_method(ask.method)).then_some(Why::Method)
     }

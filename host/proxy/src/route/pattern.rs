@@ -56,6 +56,11 @@ impl Pattern {
         self.ranks.iter().any(|rank| matches!(rank, Rank::Mixed(_)))
     }
 
+    /// Does it end with `{*rest}`?
+    pub(super) fn has_rest(&self) -> bool {
+        self.ranks.last() == Some(&Rank::Rest)
+    }
+
     pub(super) fn check(&self) -> Result<(), InsertError> {
         self.alone.as_ref().map(drop).map_err(Clone::clone)
     }

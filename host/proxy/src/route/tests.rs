@@ -1,4 +1,4 @@
-use edgewit_model::{Action, Redirect};
+use edgewit_model::{Action, Condition, Part, Redirect, Test};
 use http::StatusCode;
 
 use super::*;
@@ -31,7 +31,7 @@ fn matcher(text: &str) -> Matcher {
 fn route(name: &str, matchers: &[&str]) -> Route {
     let action = Action::Redirect(Redirect {
         status: StatusCode::FOUND,
-        location: HeaderValue::from_static("/"),
+        location: edgewit_model::Template::new("/").unwrap(),
     });
     let matchers = matchers.iter().map(|m| matcher(m)).collect();
     Route { matchers, ..Route::new(RouteName::new(name).unwrap(), action) }
@@ -52,7 +52,8 @@ fn ask<T>(text: &str, run: impl FnOnce(&Ask<'_>) -> T) -> T {
         let (name, value) = field.split_once(':').unwrap();
         fields.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
     }
-    run(&Ask { listener: None, method: &method, host, path: &path, query, fields: &fields })
+    let fields = &fields;
+    run(&Ask { listener: None, method: &method, host, path: &path, query, fields, client: None })
 }
 
 fn find(table: &RouteTable, routes: &[Route], text: &str) -> String {
@@ -268,4 +269,167 @@ fn a_dry_run_says_what_became_of_each_route() {
             ("b", "b/orders/{id}", &Why::Host),
         ]
     );
+}
+
+fn test(part: Part, test: Test) -> Condition {
+    Condition { part, test }
+}
+
+fn regex(text: &str) -> Regex {
+    Regex::new(text).unwrap()
+}
+
+#[test]
+fn conditions_look_at_fields_parameters_and_cookies() {
+    let header = || Part::Header("x-v".parse().unwrap());
+    let query = || Part::Query("q".to_owned());
+    let cookie = || Part::Cookie("c".to_owned());
+    let cases = [
+        (test(header(), Test::Prefix("ab".to_owned())), "x-v:abc", "x-v:xab"),
+        (test(header(), Test::Regex(regex("[0-9]+"))), "x-v:12", "x-v:12a"),
+        (test(header(), Test::Present), "x-v:1", ""),
+        (test(header(), Test::Absent), "", "x-v:1"),
+        (test(cookie(), Test::Exact("1".to_owned())), "cookie:b=2;c=1", "cookie:b=1;c=2"),
+        (test(cookie(), Test::Absent), "cookie:b=1", "cookie:c="),
+    ];
+    for (condition, fits, fails) in cases {
+        let shown = format!("{condition:?}");
+        let mut own = route("own", &["/{*rest}"]);
+        own.matchers[0].conditions.push(condition);
+        let routes = [own];
+        let table = RouteTable::new(&routes).unwrap();
+        let find = |fields: &str| find(&table, &routes, format!("GET a/x {fields}").trim());
+        assert_eq!(find(fits), "own", "{shown}");
+        assert_eq!(find(fails), "404", "{shown}");
+    }
+    for (check, fits, fails) in [
+        (Test::Regex(regex("[a-z]+")), "?p=1&q=abc", "?q=1"),
+        (Test::Prefix("a".to_owned()), "?q=b&q=ab", "?p=a"),
+        (Test::Present, "?q", "?p"),
+    ] {
+        let mut own = route("own", &["/{*rest}"]);
+        own.matchers[0].conditions.push(test(query(), check));
+        let routes = [own];
+        let table = RouteTable::new(&routes).unwrap();
+        assert_eq!(find(&table, &routes, &format!("GET a/x{fits}")), "own");
+        assert_eq!(find(&table, &routes, &format!("GET a/x{fails}")), "404");
+    }
+}
+
+#[test]
+fn clients_are_told_apart_by_their_network() {
+    let mut office = route("office", &["/{*rest}"]);
+    office.matchers[0].clients = vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()];
+    let routes = [office, route("world", &["/{*rest}"])];
+    let table = RouteTable::new(&routes).unwrap();
+    for (client, expected) in [
+        ("10.1.2.3", "office"),
+        ("::1", "office"),
+        ("::ffff:10.0.0.1", "office"),
+        ("11.0.0.1", "world"),
+    ] {
+        let client: IpAddr = client.parse().unwrap();
+        let found = ask("GET a/", |ask| table.find(&Ask { client: Some(client), ..*ask }));
+        let Found::Route(index, _) = found else { panic!("{client}") };
+        assert_eq!(routes[index].name.as_str(), expected, "{client}");
+    }
+}
+
+#[test]
+fn an_expression_stands_between_whole_patterns_and_open_ends() {
+    let described = |name: &str, text: &str| {
+        let mut route = route(name, &["/{*rest}"]);
+        route.matchers[0].path_regex = Some(regex(text));
+        route
+    };
+    let mut get_only = described("get", "/o/[0-9]{3}");
+    get_only.matchers[0].methods = vec![Method::GET];
+    let mut routes = vec![
+        route("all", &["/{*rest}"]),
+        route("open", &["/v1/{*rest}"]),
+        route("one", &["/v1/{id}"]),
+        route("text", &["/v1/a"]),
+        described("digits", "/v[0-9]+/.*"),
+        described("longer", "/v[0-9]+/x/[a-z]+.*"),
+        described("other", "/v[0-9]+/y?"),
+        get_only,
+        route("elsewhere", &["b.test/v1/{*rest}"]),
+    ];
+    let cases = [
+        ("GET a/v1/a", "text"),
+        ("GET a/v1/b", "one"),
+        ("GET a/v1/b/c", "digits"),
+        ("GET a/v1/x/yy", "longer"),
+        ("GET a/v1/x/1", "digits"),
+        ("GET a/v2", "all"),
+        ("GET a/v2/", "digits"),
+        ("GET a/o/123", "get"),
+        ("PUT a/o/123", "all"),
+        ("GET b.test/v1/b/c", "elsewhere"),
+        ("GET b.test/v2/b", "digits"),
+    ];
+    for _ in 0..routes.len() {
+        let table = RouteTable::new(&routes).unwrap();
+        for (text, expected) in cases {
+            assert_eq!(find(&table, &routes, text), expected, "{text}");
+            let explained = ask(text, |ask| table.explain(ask));
+            let winner = explained.iter().find(|c| c.why == Why::Wins).unwrap();
+            assert_eq!(winner.route.as_str(), expected, "explained {text}");
+        }
+        routes.rotate_left(1);
+    }
+    let table = RouteTable::new(&[described("alone", "/v[0-9]+")]).unwrap();
+    let explained = ask("GET a/w", |ask| table.explain(ask));
+    assert_eq!((explained[0].pattern.as_str(), &explained[0].why), ("regex /v[0-9]+", &Why::Path));
+}
+
+/// Whatever patterns stand together, the table finds what looking at each of them alone finds.
+#[test]
+fn the_table_agrees_with_a_search_one_by_one() {
+    const SEGMENTS: [&str; 5] = ["a", "b", "{x}", "{x}.c", "p-{x}"];
+    const WORDS: [&str; 6] = ["a", "b", "z", "q.c", "p-q", "p-q.c"];
+    let mut seed = 1_u64;
+    let mut draw = |most: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(seed >> 33).unwrap() % most
+    };
+    for _ in 0..300 {
+        let mut routes: Vec<Route> = Vec::new();
+        for number in 0..=draw(8) {
+            let mut path = String::new();
+            for _ in 0..draw(4) {
+                path += &format!("/{}", SEGMENTS[draw(SEGMENTS.len())]);
+            }
+            path += ["/{*rest}", "", "/"][if path.is_empty() { draw(2) * 2 } else { draw(3) }];
+            let same = |own: &Route| Pattern::all(&own.matchers[0].path) == Pattern::all(&path);
+            if !routes.iter().any(same) {
+                routes.push(route(&format!("r{number}"), &[&path]));
+            }
+        }
+        let table = RouteTable::new(&routes).unwrap();
+        let mut alone: Vec<(Pattern, &str)> = routes
+            .iter()
+            .flat_map(|own| {
+                Pattern::all(&own.matchers[0].path).into_iter().map(|p| (p, own.name.as_str()))
+            })
+            .collect();
+        alone.sort_by(|(a, one), (b, two)| a.cmp(b).then(one.cmp(two)));
+        for _ in 0..20 {
+            let mut path = String::new();
+            for _ in 0..draw(4) {
+                path += &format!("/{}", WORDS[draw(WORDS.len())]);
+            }
+            if path.is_empty() || draw(4) == 0 {
+                path.push('/');
+            }
+            let expected = alone.iter().find(|(pattern, _)| pattern.matches(&path));
+            let expected = expected.map_or("404", |(_, name)| name);
+            let paths: Vec<&str> = routes.iter().map(|own| own.matchers[0].path.as_str()).collect();
+            assert_eq!(
+                find(&table, &routes, &format!("GET h{path}")),
+                expected,
+                "{path} {paths:?}"
+            );
+        }
+    }
 }

@@ -47,3 +47,17 @@ mod connections;
 mod adopted;
 
 mod affinity;
+
+mod routing;
+
+mod targets;
+
+mod edits;
+
+mod cors;
+
+mod compression;
+
+mod policies;
+
+mod mirror;

@@ -13,7 +13,7 @@ mod pki;
 use std::{future::Future, time::Duration};
 
 pub(crate) use backend::{Backend, read_head};
-pub(crate) use client::{Connection, http2, send, talk};
+pub(crate) use client::{ClientBody, Connection, http2, send, talk};
 pub(crate) use filter::{Native, Seen, answer};
 pub(crate) use gateway::{
     Gateway, Ready, forward_to, hello, listener, name, respond, route, snapshot, upstream,

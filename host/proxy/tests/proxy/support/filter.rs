@@ -14,6 +14,7 @@ use http::StatusCode;
 type OnRequest = dyn Fn(&Exchange) -> Result<RequestVerdict, Stop> + Send + Sync;
 type OnBody = dyn Fn(&[u8], bool) -> Result<BodyVerdict, Stop> + Send + Sync;
 type OnResponse = dyn Fn(&Exchange) -> Result<ResponseVerdict, Stop> + Send + Sync;
+type OnRoute = dyn Fn(&Exchange) -> RoutingVerdict + Send + Sync;
 type OnRetry = dyn Fn(&Exchange, &Attempt) -> RetryVerdict + Send + Sync;
 
 /// A filter whose phases are closures; those that are not set are not exported.
@@ -27,6 +28,7 @@ pub(crate) struct Native {
     pub(crate) on_response_body: Option<Box<OnBody>>,
     pub(crate) on_retry: Option<Box<OnRetry>>,
     pub(crate) seen: Option<Seen>,
+    pub(crate) on_route: Option<Box<OnRoute>>,
 }
 
 /// What the telemetry phase was told, in order.
@@ -62,6 +64,7 @@ impl Native {
             (Phase::Response, self.on_response.is_some()),
             (Phase::ResponseBody, self.on_response_body.is_some()),
             (Phase::Telemetry, self.seen.is_some()),
+            (Phase::Routing, self.on_route.is_some()),
         ];
         let phases = phases.into_iter().filter(|(_, is_there)| *is_there).map(|(phase, _)| phase);
         let phases = phases.collect();
@@ -115,7 +118,8 @@ impl Instance for Running {
     }
 
     fn route(&mut self, call: Call) -> Returned<RoutingVerdict> {
-        returned(call, absent())
+        let verdict = self.0.on_route.as_ref().map_or_else(absent, |on| Ok(on(&call.exchange)));
+        returned(call, verdict)
     }
 
     fn on_request(&mut self, call: Call) -> Returned<RequestVerdict> {
