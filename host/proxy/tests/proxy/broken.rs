@@ -153,6 +153,7 @@ fn routed(
     let host = address.ip().to_string();
     let endpoint = model::Endpoint { tls: false, host, port: address.port(), weight: 1 };
     let mut config = model::Upstream::new(UpstreamName::new("u").unwrap(), vec![endpoint]);
+    config.timeouts.connect = crate::support::DEADLINE; // busy machines
     change(&mut config);
     let upstream = Upstream::new(&config).unwrap();
     let mut to = route(forward_to(&[&upstream]));
