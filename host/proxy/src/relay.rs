@@ -87,7 +87,8 @@ impl Relay {
     ) -> Ended {
         let Self { upstream, idle, finish, stream } = self;
         let Some(mut tunnel) = upstream.take() else { return Ended::Upstream };
-        let (mut up, mut down) = (Flow::new(front), Flow::new(Bytes::new()));
+        let stall = finish.connection().settings.config.limits.stall_timeout;
+        let (mut up, mut down) = (Flow::new(front, stall), Flow::new(Bytes::new(), stall));
         let mut quiet = Quiet::new(*idle);
         let ended = poll_fn(|cx| {
             let there = up.poll(cx, &mut client, &mut tunnel);

@@ -26,8 +26,8 @@ impl Tunnel {
         Self { wire, front, _open: open, _in_flight: None }
     }
 
-    /// Closes the connection so that it does not look like an orderly end.
-    pub fn reset(self: Box<Self>) {
+    /// From now on the connection does not look as if it had ended in order, whenever it is dropped.
+    pub fn reset(&self) {
         self.wire.reset();
     }
 

@@ -1,24 +1,29 @@
 //! Bytes in one direction.
 
 use std::{
+    io,
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::patience::Patience;
+
 /// Bytes that are read at a time, and held at most while the other side does not take them.
 const CHUNK: usize = 16 << 10;
 
 /// Bytes in one direction, to the end that the sender gives them. What is read is written before more is read. A flow that
-/// carries nothing holds no memory.
+/// carries nothing holds no memory, and a receiver that takes nothing does not keep it for long.
 #[derive(Debug)]
 pub(super) struct Flow {
     held: Bytes,
     state: State,
     moved: usize,
+    patience: Patience,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +43,9 @@ pub(super) enum Fault {
 }
 
 impl Flow {
-    /// `held` has been read already.
-    pub(super) fn new(held: Bytes) -> Self {
-        Self { held, state: State::Open, moved: 0 }
+    /// `held` has been read already. `stall`: how long the receiver may take nothing of what there is for it.
+    pub(super) fn new(held: Bytes, stall: Duration) -> Self {
+        Self { held, state: State::Open, moved: 0, patience: Patience::new(stall, None) }
     }
 
     /// Bytes that were written since the last time.
@@ -80,11 +85,15 @@ impl Flow {
         &mut self,
         cx: &mut Context<'_>,
         to: &mut T,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
         while self.held.has_remaining() {
-            let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.held))?;
+            let Poll::Ready(written) = Pin::new(&mut *to).poll_write(cx, &self.held) else {
+                return self.patience.poll_over(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+            };
+            let written = written?;
+            self.patience.moved(written);
             if written == 0 {
-                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.held.advance(written);
             self.moved += written;
@@ -97,7 +106,7 @@ impl Flow {
         &mut self,
         cx: &mut Context<'_>,
         from: &mut F,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
         let mut space = [MaybeUninit::uninit(); CHUNK];
         let mut space = ReadBuf::uninit(&mut space);
         ready!(Pin::new(from).poll_read(cx, &mut space))?;
@@ -117,13 +126,15 @@ mod tests {
 
     use super::*;
 
+    const STALL: Duration = Duration::from_secs(30);
+
     #[tokio::test]
     async fn everything_arrives_in_order_and_then_the_end() {
         let (mut sender, mut from) = duplex(1_000);
         let (mut to, mut receiver) = duplex(100);
         let sent: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
         let expected = [b"front".as_slice(), &sent].concat();
-        let mut flow = Flow::new(Bytes::from_static(b"front"));
+        let mut flow = Flow::new(Bytes::from_static(b"front"), STALL);
         let write = async {
             sender.write_all(&sent).await.unwrap();
             sender.shutdown().await.unwrap();
@@ -142,7 +153,7 @@ mod tests {
         let (mut sender, mut from) = duplex(1 << 20);
         let (mut to, _receiver) = duplex(100);
         sender.write_all(&vec![0; 1 << 20]).await.unwrap();
-        let mut flow = Flow::new(Bytes::new());
+        let mut flow = Flow::new(Bytes::new(), STALL);
         let polled = poll_fn(|cx| Poll::Ready(flow.poll(cx, &mut from, &mut to))).await;
         assert!(polled.is_pending());
         assert_eq!(flow.take_moved(), 100);
@@ -152,13 +163,24 @@ mod tests {
         assert_eq!(left.len(), (1 << 20) - CHUNK);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_receiver_that_takes_nothing_is_given_up() {
+        let (mut sender, mut from) = duplex(1_000);
+        let (mut to, _receiver) = duplex(100);
+        sender.write_all(&[0; 200]).await.unwrap();
+        let mut flow = Flow::new(Bytes::new(), STALL);
+        let begun = tokio::time::Instant::now();
+        let ended = poll_fn(|cx| flow.poll(cx, &mut from, &mut to)).await;
+        assert_eq!((ended, begun.elapsed().as_secs()), (Err(Fault::To), STALL.as_secs()));
+    }
+
     #[tokio::test]
     async fn the_side_that_broke_is_named() {
         let (mut sender, mut from) = duplex(100);
         let (mut to, receiver) = duplex(100);
         drop(receiver);
         sender.write_all(b"lost").await.unwrap();
-        let mut flow = Flow::new(Bytes::new());
+        let mut flow = Flow::new(Bytes::new(), STALL);
         let ended = poll_fn(|cx| flow.poll(cx, &mut from, &mut to)).await;
         assert_eq!(ended, Err(Fault::To));
     }

@@ -70,6 +70,18 @@ async fn both(gateway: &Gateway, method: Method, body: &'static [u8]) -> [(&'sta
     [("HTTP/1.1", http1(address, one).await), ("HTTP/2", http2(address, two).await)]
 }
 
+/// What one client gets.
+async fn one(gateway: &Gateway, is_http2: bool) -> Got {
+    let uri = if is_http2 { "http://a/" } else { "/" };
+    let request = Request::get(uri);
+    let request = if is_http2 { request } else { request.header("host", "a") };
+    let request = request.body(Full::default()).unwrap();
+    match is_http2 {
+        true => http2(gateway.address, request).await,
+        false => http1(gateway.address, request).await,
+    }
+}
+
 async fn http1(address: SocketAddr, request: Request<Full<Bytes>>) -> Got {
     let stream = TokioIo::new(within(TcpStream::connect(address)).await.unwrap());
     let (mut sender, connection) = within(conn::http1::handshake(stream)).await.unwrap();
@@ -116,7 +128,7 @@ enum End {
     Hold,
 }
 
-/// An upstream that answers every connection's first request with these bytes.
+/// An upstream that answers every connection's first request with these bytes, or every one if it holds its connections.
 async fn saying(bytes: impl Into<Vec<u8>>, end: End) -> Backend {
     let bytes: Arc<[u8]> = bytes.into().into();
     Backend::new(move |mut stream, _| {
@@ -126,6 +138,9 @@ async fn saying(bytes: impl Into<Vec<u8>>, end: End) -> Backend {
                 return;
             }
             let _ = stream.write_all(&bytes).await; // the gateway may have had enough
+            while end == End::Hold && read_head(&mut stream).await.is_some() {
+                let _ = stream.write_all(&bytes).await;
+            }
             match end {
                 End::Close => {}
                 End::Reset => {
@@ -153,6 +168,7 @@ fn routed(
     let host = address.ip().to_string();
     let endpoint = model::Endpoint { tls: false, host, port: address.port(), weight: 1 };
     let mut config = model::Upstream::new(UpstreamName::new("u").unwrap(), vec![endpoint]);
+    config.timeouts.connect = crate::support::DEADLINE; // busy machines
     change(&mut config);
     let upstream = Upstream::new(&config).unwrap();
     let mut to = route(forward_to(&[&upstream]));

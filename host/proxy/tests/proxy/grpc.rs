@@ -65,6 +65,7 @@ impl Service {
         let endpoint = model::Endpoint { tls: false, host, port: address.port(), weight: 1 };
         let mut config = model::Upstream::new(UpstreamName::new("u").unwrap(), vec![endpoint]);
         config.h2c = true;
+        config.timeouts.connect = crate::support::DEADLINE; // busy machines
         Self { upstream: Upstream::new(&config).unwrap(), task }
     }
 

@@ -58,7 +58,9 @@ pub(crate) fn upstream(name: &str, addresses: &[SocketAddr]) -> Arc<Upstream> {
         weight: 1,
     };
     let endpoints = addresses.iter().map(endpoint).collect();
-    Upstream::new(&model::Upstream::new(UpstreamName::new(name).unwrap(), endpoints)).unwrap()
+    let mut config = model::Upstream::new(UpstreamName::new(name).unwrap(), endpoints);
+    config.timeouts.connect = super::DEADLINE; // a second is little on a machine that is busy with other tests
+    Upstream::new(&config).unwrap()
 }
 
 pub(crate) fn name(text: &str) -> ListenerName {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
@@ -19,7 +19,9 @@ use tokio_tungstenite::{
 };
 
 use super::{SWITCH, echo, exchange, websockets};
-use crate::support::{Backend, Gateway, http2, read_head, until, within};
+use crate::support::{
+    Backend, Gateway, forward_to, http2, listener, read_head, route, until, upstream, within,
+};
 
 #[tokio::test]
 async fn websockets_of_http2_become_those_of_http1() {
@@ -44,6 +46,19 @@ async fn websockets_of_http2_become_those_of_http1() {
     until("it has ended", || gateway.metrics.text().contains("edgewit_tunnels 0")).await;
 }
 
+/// A WebSocket's stream, as frames.
+async fn open(gateway: &Gateway) -> (Response<h2::RecvStream>, h2::SendStream<Bytes>) {
+    let stream = within(TcpStream::connect(gateway.address)).await.unwrap();
+    let (client, connection) = within(h2::client::handshake(stream)).await.unwrap();
+    tokio::spawn(connection);
+    until("the settings have come", || client.is_extended_connect_protocol_enabled()).await;
+    let request = Request::connect("http://a/chat");
+    let request = request.extension(h2::ext::Protocol::from_static("websocket")).body(()).unwrap();
+    let mut client = within(client.ready()).await.unwrap();
+    let (response, stream) = client.send_request(request, false).unwrap();
+    (within(response).await.unwrap(), stream)
+}
+
 #[tokio::test]
 async fn a_stream_whose_upstream_breaks_is_reset() {
     let backend = Backend::new(|mut stream, _| async move {
@@ -54,15 +69,7 @@ async fn a_stream_whose_upstream_breaks_is_reset() {
     })
     .await;
     let gateway = Gateway::changed(&backend, websockets);
-    let stream = within(TcpStream::connect(gateway.address)).await.unwrap();
-    let (client, connection) = within(h2::client::handshake(stream)).await.unwrap();
-    tokio::spawn(connection);
-    until("the settings have come", || client.is_extended_connect_protocol_enabled()).await;
-    let request = Request::connect("http://a/chat");
-    let request = request.extension(h2::ext::Protocol::from_static("websocket")).body(()).unwrap();
-    let mut client = within(client.ready()).await.unwrap();
-    let (response, mut stream) = client.send_request(request, false).unwrap();
-    let response = within(response).await.unwrap();
+    let (response, mut stream) = open(&gateway).await;
     assert_eq!(response.status(), StatusCode::OK);
     stream.send_data(Bytes::from_static(b"x"), false).unwrap();
     let end = within(response.into_body().data()).await;
@@ -94,4 +101,31 @@ async fn a_stream_of_http2_opens_only_what_the_upstream_opened() {
             assert_eq!(response.status(), expected, "{answer} {allowed}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_takes_nothing_is_cut() {
+    let backend = Backend::new(|mut stream, _| async move {
+        read_head(&mut stream).await.unwrap();
+        stream.write_all(SWITCH.as_bytes()).await.unwrap();
+        while stream.write_all(&[b'x'; 65_536]).await.is_ok() {}
+    })
+    .await;
+    let upstream = upstream("u", &[backend.address]);
+    let mut to = route(forward_to(&[&upstream]));
+    websockets(&mut to);
+    let mut listener = listener();
+    listener.limits.stall_timeout = Duration::from_millis(200);
+    let gateway = Gateway::new(listener, vec![(to, Vec::new(), vec![upstream])]);
+    let (response, _sending) = open(&gateway).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    until("it is cut", || gateway.metrics.text().contains("edgewit_tunnels 0")).await;
+    let mut body = response.into_body();
+    let error = loop {
+        match within(body.data()).await.expect("no orderly end") {
+            Ok(data) => body.flow_control().release_capacity(data.len()).unwrap(),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_reset(), "{error:?}");
 }
