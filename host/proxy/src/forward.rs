@@ -78,7 +78,7 @@ pub(crate) async fn forward(
         let mut began = Instant::now();
         tried.deadline = Some(attempts.deadline(began));
         tried.began = Some(began);
-        let mut sent = match hedge.filter(|_| spare.body.is_some()) {
+        let mut sent = match hedge.filter(|_| spare.body.is_some() && upgrade.is_none()) {
             None => send(live.upstream(), &context.pools, request, &mut tried).await,
             Some(rules) => {
                 let hedging = Hedging::new(rules, live, &context.pools, &attempts);
