@@ -54,10 +54,10 @@ pub(crate) struct Connection {
     /// Whether the peer may say for whom it speaks.
     pub(crate) is_trusted: bool,
     pub(crate) activity: Rc<Activity>,
-    /// What takes the connection over when its protocol was changed.
-    pub(crate) switched: Cell<Option<Box<Relay>>>,
     /// What the TLS handshake has brought.
     session: Session,
+    /// What takes the connection over when its protocol was changed.
+    pub(crate) switched: Cell<Option<Box<Relay>>>,
 }
 
 /// Who is at the other end of a connection.
@@ -90,8 +90,8 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
         local: stream.local_addr().unwrap_or(listener.address),
         is_trusted,
         activity: Activity::new(),
-        switched: Cell::new(None),
         session: Session::default(),
+        switched: Cell::new(None),
         settings,
         context,
     };

@@ -1,11 +1,11 @@
 //! The example configurations of the documentation, as far as their keys exist.
 
+use std::time::Duration;
+
 use edgewit_model::{
     Action, Balance, Circuit, ClientAuthMode, Concurrency, Config, Health, HealthKind, HostPattern,
     Isolation, LogTarget, OnError, Outlier, SuccessRate, TlsVersion,
 };
-
-use std::time::Duration;
 
 use super::*;
 
