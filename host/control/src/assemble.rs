@@ -25,8 +25,8 @@ pub(crate) struct World {
 #[derive(Clone)]
 struct LiveUpstream {
     config: model::Upstream,
-    /// Authorities are read once, so another content is another upstream.
-    ca: Option<Digest>,
+    /// Certificates and keys are read once, so another content is another upstream.
+    files: Vec<Option<Digest>>,
     upstream: Arc<Upstream>,
 }
 
@@ -156,14 +156,16 @@ fn same(known: &LiveRoute, upstreams: &[(Arc<Upstream>, u32)]) -> bool {
 
 impl LiveUpstream {
     fn new(config: &model::Upstream, known: Option<&Self>) -> Result<Self, AssembleError> {
-        let ca = config.tls.ca.as_ref().and_then(|path| std::fs::read(path).ok());
-        let ca = ca.map(|bytes| Digest::of(&bytes));
-        if let Some(known) = known.filter(|known| known.config == *config && known.ca == ca) {
+        let identity = config.tls.identity.as_ref();
+        let paths = [config.tls.ca.as_ref(), identity.map(|i| &i.cert), identity.map(|i| &i.key)];
+        let digest = |path| std::fs::read(path).ok().map(|bytes| Digest::of(&bytes));
+        let files: Vec<_> = paths.into_iter().map(|path| path.and_then(digest)).collect();
+        if let Some(known) = known.filter(|known| known.config == *config && known.files == files) {
             return Ok(known.clone());
         }
         let failed = |source| AssembleError::Upstream { name: config.name.clone(), source };
         let upstream = Upstream::new(config).map_err(failed)?;
-        Ok(Self { config: config.clone(), ca, upstream })
+        Ok(Self { config: config.clone(), files, upstream })
     }
 }
 

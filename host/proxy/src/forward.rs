@@ -1,5 +1,7 @@
 //! To an upstream and back, with as many attempts as may be.
 
+mod affinity;
+
 mod attempts;
 
 mod head;
@@ -11,7 +13,7 @@ mod via;
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use edgewit_chain::{Phase, ResponseHead, Run};
-use edgewit_upstream::{Decision, InBody, OutBody, SendError, Tried, send};
+use edgewit_upstream::{Decision, InBody, OutBody, SendError, send};
 use http::{Request, Response};
 use tokio::time::{Instant, sleep};
 
@@ -54,18 +56,19 @@ pub(crate) async fn forward(
         Err(halt) => return Ok(upload::halted(halt, finish.request_id())),
     };
     let mut spare = Spare { body: body.replay().filter(|_| may_retry), head: None };
+    let mut tried = affinity::begin(live.upstream(), run.borrow().exchange());
     let mut request =
         head::outgoing(&mut run.borrow_mut(), route.route(), trailers, may_retry)?.map(|()| body);
     if let Some(upgrade) = &upgrade {
         upgrade.ask(&mut request);
     }
+    affinity::strip(live.upstream(), request.headers_mut());
     if spare.body.is_some() {
         spare.head = Some(head::copy(&request));
     }
     run.borrow_mut().yield_instances();
 
     let mut attempts = Attempts::new(context, route, live, run, finish.began());
-    let mut tried = Tried::new();
     loop {
         finish.tried();
         let mut began = Instant::now();
@@ -94,7 +97,12 @@ pub(crate) async fn forward(
                 sleep(after).await;
                 request = again;
             }
-            _ => return reply(sent, upgrade, finish),
+            _ => {
+                let scheme = run.borrow().exchange().scheme;
+                let mut reply = reply(sent, upgrade, finish)?;
+                affinity::mark(live.upstream(), &tried, scheme, &mut reply.head.fields);
+                return Ok(reply);
+            }
         }
     }
 }

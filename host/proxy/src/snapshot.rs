@@ -4,6 +4,8 @@ mod durations;
 
 mod servers;
 
+mod watched;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use edgewit_chain::Chain;
@@ -13,6 +15,7 @@ use edgewit_upstream::{Tried, Upstream};
 
 use durations::Durations;
 use servers::Servers;
+use watched::Watched;
 
 use crate::route::{Ask, Candidate, Found, RouteError, RouteTable};
 
@@ -45,6 +48,8 @@ pub struct LiveUpstream {
     exhausted: Counter,
     /// Further attempts side by side: those that lost, those that won.
     hedges: [Counter; 2],
+    /// Its own numbers, as long as this lives.
+    _watched: Arc<Watched>,
 }
 
 impl Snapshot {
@@ -187,7 +192,8 @@ impl LiveUpstream {
             let labels = [("upstream", upstream.name().as_str()), ("result", result)];
             metrics.counter(&families::HEDGES, &labels)
         });
-        Self { upstream, weight, durations, exhausted, hedges }
+        let watched = Watched::new(&upstream, metrics);
+        Self { upstream, weight, durations, exhausted, hedges, _watched: watched }
     }
 
     /// The upstream itself.

@@ -160,6 +160,15 @@ families! {
     /// Ends of certificates, as seconds since 1970: a gauge that is set once does not age.
     TLS_CERTIFICATE_EXPIRY = "edgewit_tls_certificate_expiry_seconds", Kind::Gauge,
         "When a certificate of a listener expires, in seconds since 1970";
+    /// Connections to upstreams.
+    CLIENT_OPEN_CONNECTIONS = "http_client_open_connections", Kind::Gauge,
+        "Connections to upstreams that are open, by what they do";
+    /// Endpoints that an upstream has.
+    UPSTREAM_ENDPOINTS = "edgewit_upstream_endpoints", Kind::Gauge,
+        "Endpoints of an upstream that can be chosen";
+    /// Looks for endpoints.
+    DISCOVERY_LOOKS = "edgewit_discovery_looks", Kind::Counter,
+        "Looks for the endpoints of an upstream, by result";
     /// The running program.
     BUILD_INFO = "edgewit_build", Kind::Info, "The running program";
 }

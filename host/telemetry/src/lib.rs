@@ -6,6 +6,8 @@
 
 mod metrics;
 
+mod refresh;
+
 pub mod families;
 
 mod cells;
@@ -24,8 +26,9 @@ pub use access_log::{AccessLog, FilterLine, Line};
 pub use families::Family;
 pub use log::{Log, LogError};
 pub use metrics::{
-    Counter, Gauge, Histogram, Info, METRICS_CONTENT_TYPE, Metrics, Refresh, UpDown,
+    Counter, Gauge, Histogram, Info, METRICS_CONTENT_TYPE, Metrics, UpDown,
 };
 pub use plugin_metrics::{PluginMetrics, PluginSeries};
+pub use refresh::Refresh;
 pub use requests::{Answered, RequestSeries};
 pub use worker::enter_worker;

@@ -21,6 +21,7 @@ use crate::{
     cells::Cells,
     families::{ALL, Buckets, Family, Kind},
     plugin_metrics::PluginMetrics,
+    refresh::{Refresh, Sources},
 };
 
 /// Content type of [`Metrics::text`].
@@ -35,22 +36,7 @@ pub struct Metrics {
     shards: usize,
     series: Mutex<BTreeMap<&'static str, Families>>,
     plugins: Arc<PluginMetrics>,
-    watched: Watched,
-}
-
-/// Something whose series are brought up to date when somebody reads them.
-pub trait Refresh: Send + Sync {
-    /// Brings them up to date.
-    fn refresh(&self);
-}
-
-#[derive(Default)]
-struct Watched(Mutex<Vec<Weak<dyn Refresh>>>);
-
-impl fmt::Debug for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").finish_non_exhaustive()
-    }
+    sources: Sources,
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -90,7 +76,7 @@ impl Metrics {
             shards: workers.saturating_add(1),
             series: Mutex::default(),
             plugins: Arc::new(PluginMetrics::new()),
-            watched: Watched::default(),
+            sources: Sources::default(),
         })
     }
 
@@ -152,21 +138,15 @@ impl Metrics {
         series
     }
 
-    /// Brings series up to date before each exposition, as long as it is held.
-    pub fn before_text(&self, refresh: &Arc<dyn Refresh>) {
-        let mut watched = self.watched.0.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.retain(|refresh| refresh.strong_count() > 0);
-        watched.push(Arc::downgrade(refresh));
-    }
-
-    fn refresh(&self) {
-        let watched = self.watched.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        watched.iter().filter_map(Weak::upgrade).for_each(|refresh| refresh.refresh());
+    /// From now on this is asked for its numbers before each exposition, as long as it lives. It sets gauges; one of a
+    /// family that only grows is exported as a counter.
+    pub fn refresh_with(&self, source: Weak<dyn Refresh>) {
+        self.sources.add(source);
     }
 
     /// The exposition in the OpenMetrics text format.
     pub fn text(self: &Arc<Self>) -> String {
-        self.refresh();
+        self.sources.refresh();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Exposition(Arc::clone(self))));
         let mut out = String::new();
@@ -336,6 +316,9 @@ fn encode_value(series: &Series, kind: Kind, metric: &mut MetricEncoder<'_>) -> 
         }
         // Wrapped around where more went down than up.
         (Series::Sum(cells), _) => metric.encode_gauge(&cells.sum(0).cast_signed()),
+        (Series::Level(level), Kind::Counter) => {
+            metric.encode_counter::<NoLabelSet, u64, u64>(&level.load(Relaxed), None)
+        }
         (Series::Level(level), _) => metric.encode_gauge(&level.load(Relaxed)),
         (Series::Histogram(cells, buckets), _) => {
             let bounds = buckets.bounds.iter().map(|bound| *bound as f64 / buckets.scale);
@@ -400,26 +383,5 @@ mod tests {
         drop(new);
         assert!(!metrics.text().contains("edgewit_retries"));
         assert_eq!(metrics.counter(&families::RETRIES, &[("result", "ok")]).get(), 0);
-    }
-
-    #[test]
-    fn what_is_counted_elsewhere_is_read_when_somebody_looks() {
-        struct Elsewhere(Gauge, AtomicU64);
-        impl Refresh for Elsewhere {
-            fn refresh(&self) {
-                self.0.set(self.1.load(Relaxed));
-            }
-        }
-        let metrics = Metrics::new(1);
-        let gauge = metrics.gauge(&families::CONFIG_GENERATION, &[]);
-        let elsewhere = Arc::new(Elsewhere(gauge.clone(), AtomicU64::new(7)));
-        let refresh: Arc<dyn Refresh> = elsewhere.clone();
-        metrics.before_text(&refresh);
-        assert!(metrics.text().contains("edgewit_config_generation 7"));
-        elsewhere.1.store(9, Relaxed);
-        assert!(metrics.text().contains("edgewit_config_generation 9"));
-        drop((elsewhere, refresh));
-        gauge.set(1);
-        assert!(metrics.text().contains("edgewit_config_generation 1"));
     }
 }

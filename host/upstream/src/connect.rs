@@ -1,6 +1,6 @@
 //! A connection to an endpoint, made within its time.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
     net::TcpStream,
@@ -92,7 +92,7 @@ async fn make(
         }
         return Ok((Stream::Plain(socket), upstream.h2c() && offer == Offer::Any));
     };
-    let connector = TlsConnector::from(Arc::clone(config));
+    let connector = TlsConnector::from(config);
     let tls = match offer {
         Offer::Any => connector.connect(name.clone(), socket).await,
         Offer::Http1 => {

@@ -10,6 +10,8 @@ mod found;
 
 mod news;
 
+mod last_good;
+
 use std::sync::Arc;
 
 use edgewit_model as model;
@@ -25,8 +27,11 @@ pub struct Variant {
     /// Its word in the configuration and in metrics.
     pub name: &'static str,
     /// Tells an upstream its endpoints, now and as long as it lives; `None` if it does not use this source.
-    pub(crate) begin: fn(&Arc<Upstream>, &model::Upstream) -> Option<Result<(), UpstreamError>>,
+    pub(crate) begin: fn(&Arc<Upstream>, &model::Upstream) -> Begun,
 }
+
+/// Whether a source began; `None`: the upstream does not use it.
+pub(crate) type Begun = Option<Result<(), UpstreamError>>;
 
 /// All sources; the first that an upstream uses gives its endpoints.
 pub const TABLE: &[Variant] = &[dns::VARIANT, file::VARIANT, fixed::VARIANT];

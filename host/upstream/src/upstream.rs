@@ -69,8 +69,9 @@ pub struct Upstream {
     budget: Budget,
     pool: model::Pool,
     timeouts: model::UpstreamTimeouts,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<ArcSwap<ClientConfig>>,
     h2c: bool,
+    is_discovered: bool,
     news: News,
     background: Background,
     safeguards: Safeguards,
@@ -104,8 +105,10 @@ pub enum UpstreamError {
 }
 
 impl Upstream {
-    /// Builds an upstream from its checked configuration. Reads its file of certificate authorities, or the system's,
-    /// if an endpoint speaks TLS; blocks while it does.
+    /// Builds an upstream from its checked configuration. Reads its files of certificates, or the system's authorities,
+    /// if an endpoint may speak TLS, and waits up to two seconds for the name service if that knows the endpoints; blocks
+    /// while it does. Looks for endpoints and certificates go on on the runtime that this thread belongs to, if any, for
+    /// as long as the upstream lives: so call it where blocking is allowed, from `spawn_blocking`.
     pub fn new(config: &model::Upstream) -> Result<Arc<Self>, UpstreamError> {
         let tls_error = |source| UpstreamError::Tls { name: config.name.clone(), source };
         let tls = tls::needed(config).map_err(tls_error)?;
@@ -123,8 +126,9 @@ impl Upstream {
             budget: Budget::new(),
             pool: config.pool.clone(),
             timeouts: config.timeouts.clone(),
-            tls,
+            tls: tls.map(ArcSwap::new),
             h2c: config.h2c,
+            is_discovered: config.discovery.is_some(),
             news: News::default(),
             background: Background::default(),
             safeguards: Safeguards::new(config),
@@ -132,6 +136,7 @@ impl Upstream {
         });
         discover::begin(&upstream, config)?;
         health::begin(&upstream, config.health.as_ref());
+        tls::renew::begin(&upstream, &config.tls);
         Ok(upstream)
     }
 
@@ -174,12 +179,24 @@ impl Upstream {
         self.timeouts.connect
     }
 
-    pub(crate) fn tls(&self) -> Option<&Arc<ClientConfig>> {
-        self.tls.as_ref()
+    pub(crate) fn tls(&self) -> Option<Arc<ClientConfig>> {
+        self.tls.as_ref().map(ArcSwap::load_full)
+    }
+
+    /// New connections are made with this.
+    fn renew_tls(&self, made: Arc<ClientConfig>) {
+        if let Some(tls) = &self.tls {
+            tls.store(made);
+        }
     }
 
     pub(crate) fn h2c(&self) -> bool {
         self.h2c
+    }
+
+    /// Whether its endpoints are discovered, so that there may be none now.
+    pub fn is_discovered(&self) -> bool {
+        self.is_discovered
     }
 
     /// What became of the looks for its endpoints, if they are discovered.
@@ -285,3 +302,6 @@ impl fmt::Debug for Upstream {
         f.debug_struct("Upstream").field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ impl Servers {
                 series: Mutex::new(Series::new(upstream, metrics)),
             });
             let refresh: Arc<dyn Refresh> = Arc::clone(&servers) as _;
-            metrics.before_text(&refresh);
+            metrics.refresh_with(Arc::downgrade(&refresh));
             servers
         });
     }

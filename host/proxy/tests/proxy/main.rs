@@ -45,3 +45,5 @@ mod proxied;
 mod connections;
 
 mod adopted;
+
+mod affinity;

@@ -87,7 +87,7 @@ fn ask(turn: u64) -> Ask {
     Ask { turn, random: mix(turn), hash: Some(mix(turn.wrapping_add(1 << 40))) }
 }
 
-const KEYS: u64 = 20_000;
+const KEYS: u64 = 10_000;
 
 const WEIGHTS: &[&[u32]] =
     &[&[1], &[1, 1], &[3, 1], &[5, 1, 1], &[2, 4, 6], &[1, 2, 3, 4, 5], &[100, 99, 1], &[1000, 1]];
@@ -117,7 +117,7 @@ fn shares_follow_weights_when_all_are_busy() {
     for variant in TABLE {
         for weights in WEIGHTS {
             let total: u64 = weights.iter().map(|w| u64::from(*w)).sum();
-            let turns = 40_000.max(total * 40);
+            let turns = 20_000.max(total * 40);
             let shares = Given::weighted(weights).shares(variant, turns, total as usize * 4);
             for (share, weight) in shares.iter().zip(*weights) {
                 let expected = turns as f64 * f64::from(*weight) / total as f64;
@@ -158,7 +158,7 @@ fn the_last_one_of_many_is_found() {
         for left in [0, 1, 150, 299] {
             let excluded = (0..300).filter(|index| *index != left).collect();
             let given = Given { excluded, ..Given::weighted(&[2; 300]) };
-            assert_eq!(given.shares(variant, 300, 5)[left], 300, "{} {left}", variant.name);
+            assert_eq!(given.shares(variant, 60, 5)[left], 60, "{} {left}", variant.name);
         }
     }
 }
@@ -232,13 +232,14 @@ fn the_same_key_stays_when_others_come_and_go() {
         let gone = ten.members[9].key;
         let after = homes(&given(0..9));
         let strays = before.iter().zip(&after).filter(|(b, a)| **b != gone && b != a).count();
-        assert!(strays as u64 <= KEYS / 20, "{}: {strays} moved without need", variant.name);
+        let allowed = if variant.kind == model::Balance::RingHash { 0 } else { KEYS / 20 };
+        assert!(strays as u64 <= allowed, "{}: {strays} moved without need", variant.name);
 
         let eleven = given(0..11);
         let (new, after) = (eleven.members[10].key, homes(&eleven));
         let moved = before.iter().zip(&after).filter(|(b, a)| b != a).count();
         let strays = before.iter().zip(&after).filter(|(b, a)| **a != new && b != a).count();
-        assert!(strays as u64 <= KEYS / 20, "{}: {strays} moved without need", variant.name);
+        assert!(strays as u64 <= allowed, "{}: {strays} moved without need", variant.name);
         assert!(moved as u64 <= KEYS / 11 + KEYS / 20, "{}: {moved} moved", variant.name);
     }
 }

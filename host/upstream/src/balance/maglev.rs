@@ -80,8 +80,9 @@ fn table(members: &[Member]) -> Vec<u16> {
     while left > 0 {
         round += 1;
         for (index, wishes, weight) in &mut taking {
-            // A member of the largest weight takes a place in each round, others in their share of the rounds.
-            if round * *weight / most == (round - 1) * *weight / most {
+            // A member of the largest weight takes a place in each round, others in their share of the rounds, all in the
+            // first: nobody is left without a place.
+            if (round * *weight).div_ceil(most) == ((round - 1) * *weight).div_ceil(most) {
                 continue;
             }
             let is_free = |place: &usize| table.get(*place).is_some_and(Option::is_none);
@@ -108,5 +109,42 @@ impl Policy for Maglev {
         let others = (1..=MOST_STEPS).filter_map(|n| self.at(mix(hash.wrapping_add(n))));
         let next = others.into_iter().find(|index| !candidates.excluded(*index));
         next.or_else(|| draw_among_rest(candidates, hash)).or(Some(first))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Places of each member over what its weight says.
+    fn shares(weights: impl Iterator<Item = u32>) -> Vec<f64> {
+        let members: Vec<Member> = weights
+            .enumerate()
+            .map(|(index, weight)| Member { key: mix(index as u64), weight })
+            .collect();
+        let total: f64 = members.iter().map(|m| f64::from(m.weight)).sum();
+        let mut places = vec![0.0; members.len()];
+        for owner in table(&members) {
+            places[usize::from(owner)] += 1.0;
+        }
+        let expected = |m: &Member| SIZE as f64 * f64::from(m.weight) / total;
+        places.iter().zip(&members).map(|(count, member)| count / expected(member)).collect()
+    }
+
+    #[test]
+    fn shares_are_within_a_hundredth() {
+        for weights in [vec![1; 600], vec![1; 3], (1..=20).collect(), vec![1000, 10, 990]] {
+            for share in shares(weights.iter().copied()) {
+                assert!((0.99..=1.01).contains(&share), "{weights:?}: {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_sets_have_a_table() {
+        assert_eq!(table(&[]).len(), 0);
+        let shares = shares((0..1_024).map(|n| if n == 0 { 65_535 } else { 1 }));
+        assert!(shares[0] > 0.95, "{}", shares[0]);
+        assert!(shares.iter().all(|share| *share > 0.0), "nobody is left out");
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::{task::spawn_blocking, time::sleep};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Found, News, Variant};
+use super::{Begun, Found, News, Variant, last_good::LAST_GOOD};
 use crate::{
     background::Background,
     upstream::{Upstream, UpstreamError},
@@ -57,7 +57,7 @@ enum FileError {
     Endpoint {
         path: PathBuf,
         #[source]
-        source: UpstreamError,
+        source: Box<UpstreamError>,
     },
 }
 
@@ -75,10 +75,15 @@ enum Server {
     Weighted { url: String, weight: Option<u32> },
 }
 
-fn begin(upstream: &Arc<Upstream>, config: &model::Upstream) -> Option<Result<(), UpstreamError>> {
+fn begin(upstream: &Arc<Upstream>, config: &model::Upstream) -> Begun {
     let Some(model::Discovery::File(path)) = &config.discovery else { return None };
     let mut seen = None;
     look(upstream, path, &mut seen);
+    if upstream.news().is_old()
+        && let Some((_, last)) = LAST_GOOD.get(&path.to_string_lossy())
+    {
+        let _ = upstream.found(&last); // told as a failure already
+    }
     let path = path.clone();
     Background::spawn(upstream, |upstream| look_for_ever(upstream, path, seen));
     Some(Ok(()))
@@ -109,7 +114,9 @@ fn look(upstream: &Arc<Upstream>, path: &Path, seen: &mut Option<u128>) {
     }
     let found = read.and_then(|bytes| parse(path, &bytes)).and_then(|found| {
         let failed = |source| FileError::Endpoint { path: path.to_owned(), source };
-        news.found(upstream, &found).map_err(failed)
+        news.found(upstream, &found).map_err(|error| failed(Box::new(error)))?;
+        LAST_GOOD.put(&path.to_string_lossy(), &found);
+        Ok(())
     });
     if let Err(error) = found {
         news.failed(upstream, &error);
@@ -201,6 +208,17 @@ mod tests {
         for (count, content) in bad.iter().enumerate() {
             check(content, "c:80*1", count as u64 + 2);
         }
+    }
+
+    #[test]
+    fn an_upstream_that_is_built_anew_begins_with_the_last_good_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("servers.json");
+        std::fs::write(&path, r#"{"servers": ["http://a:81"]}"#).unwrap();
+        assert_eq!(shown(&upstream(&path)), "a:81*1");
+        std::fs::write(&path, "{").unwrap();
+        let again = upstream(&path);
+        assert_eq!((shown(&again).as_str(), again.news().is_old()), ("a:81*1", true));
     }
 
     #[test]

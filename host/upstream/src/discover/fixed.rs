@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use edgewit_model as model;
 
-use super::{Found, Variant};
+use super::{Begun, Found, Variant};
 use crate::upstream::{Upstream, UpstreamError};
 
 /// Endpoints that stand in the configuration. Host names among them are looked up when a connection is made.
 pub(super) const VARIANT: Variant = Variant { name: "fixed", begin };
 
-fn begin(upstream: &Arc<Upstream>, config: &model::Upstream) -> Option<Result<(), UpstreamError>> {
+fn begin(upstream: &Arc<Upstream>, config: &model::Upstream) -> Begun {
     if config.endpoints.is_empty() {
         return Some(Err(UpstreamError::NoEndpoint(config.name.clone())));
     }

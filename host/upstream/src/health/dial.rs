@@ -1,6 +1,6 @@
 //! A connection of its own for one check.
 
-use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, pin::Pin};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -43,7 +43,7 @@ async fn dial(ask: &Ask) -> Result<Dialed, Unwell> {
     let (Some(config), Some(name)) = (upstream.tls(), endpoint.server_name()) else {
         return Ok(Dialed::Plain(tcp));
     };
-    let connector = TlsConnector::from(Arc::clone(config));
+    let connector = TlsConnector::from(config);
     let tls = connector.connect(name.clone(), tcp).await.map_err(Unwell::Tls)?;
     Ok(Dialed::Tls(Box::new(tls)))
 }

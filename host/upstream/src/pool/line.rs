@@ -113,11 +113,15 @@ impl Line {
     }
 
     pub(super) fn set_idle(&self) {
-        self.idle_since.set(Some(Instant::now()));
+        if self.idle_since.replace(Some(Instant::now())).is_none() {
+            self.endpoint.counters().idles();
+        }
     }
 
     pub(super) fn set_busy(&self) {
-        self.idle_since.set(None);
+        if self.idle_since.replace(None).is_some() {
+            self.endpoint.counters().works();
+        }
     }
 
     /// Whether it has been idle for too long to be trusted.
@@ -135,6 +139,12 @@ impl Line {
         if let Some(driver) = self.driver.get() {
             driver.abort();
         }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.set_busy(); // it is not idle any more, at any rate
     }
 }
 

@@ -268,6 +268,7 @@ pub struct Counters {
     connects: AtomicU64,
     connect_failures: AtomicU64,
     connections: AtomicU64,
+    idle_connections: AtomicU64,
 }
 
 macro_rules! counters {
@@ -295,6 +296,8 @@ impl Counters {
         connect_failures
         /// Connections that are open.
         connections
+        /// Those of them that wait for a request.
+        idle_connections
     }
 
     pub(crate) fn failed(&self) {
@@ -312,6 +315,14 @@ impl Counters {
 
     pub(crate) fn closed(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn idles(&self) {
+        self.idle_connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn works(&self) {
+        self.idle_connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn not_opened(&self) {

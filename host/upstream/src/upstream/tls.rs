@@ -1,5 +1,7 @@
 //! TLS towards upstreams.
 
+pub(super) mod renew;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -54,12 +56,10 @@ pub enum TlsError {
         source: pem::Error,
     },
     /// Our own certificate and key do not go together.
-    #[error("`{cert}` cannot be used with `{key}`")]
+    #[error("`{cert}` cannot be used with its key")]
     Identity {
         /// Which certificate.
         cert: PathBuf,
-        /// Which key.
-        key: PathBuf,
         /// Why.
         #[source]
         source: rustls::Error,
@@ -102,11 +102,8 @@ pub(super) fn client_config(config: &model::UpstreamTls) -> Result<Arc<ClientCon
         None => tls.with_no_client_auth(),
         Some(identity) => {
             let (chain, key) = own(identity)?;
-            tls.with_client_auth_cert(chain, key).map_err(|source| TlsError::Identity {
-                cert: identity.cert.clone(),
-                key: identity.key.clone(),
-                source,
-            })?
+            tls.with_client_auth_cert(chain, key)
+                .map_err(|source| TlsError::Identity { cert: identity.cert.clone(), source })?
         }
     };
     tls.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();

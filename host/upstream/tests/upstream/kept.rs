@@ -121,6 +121,36 @@ async fn an_idle_connection_is_closed_after_its_time() {
 }
 
 #[tokio::test]
+async fn an_old_connection_takes_no_further_request() {
+    worker(async {
+        let raw = Raw::bind().await;
+        let mut config = config(&[raw.port()]);
+        config.pool.max_age = Some(Duration::from_secs(40)); // below the time for idle ones
+        let client = Worker::new(&config);
+        serve(raw, OK);
+        let endpoints = client.upstream.endpoints();
+        let counters = endpoints[0].counters();
+        client.ask(get()).await.unwrap();
+        time::pause();
+        time::advance(Duration::from_secs(30)).await; // up to a tenth sooner than configured
+        time::resume();
+        client.ask(get()).await.unwrap();
+        assert_eq!((counters.connects(), client.kept()), (1, 1), "young enough");
+        assert_eq!((counters.connections(), counters.idle_connections()), (1, 1));
+        time::pause();
+        time::advance(Duration::from_secs(11)).await;
+        time::resume();
+        client.ask(get()).await.unwrap();
+        assert_eq!((counters.connects(), client.kept()), (2, 1), "another one");
+        while counters.connections() > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(counters.idle_connections(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_connection_that_the_upstream_closes_is_forgotten() {
     worker(async {
         let raw = Raw::bind().await;

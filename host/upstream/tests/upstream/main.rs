@@ -21,3 +21,5 @@ mod kept;
 mod health;
 
 mod upgrades;
+
+mod discovery;

@@ -4,7 +4,10 @@ use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use edgewit_model as model;
-use edgewit_upstream::{BodyError, ConnectError, Failure, Processed, SendError, Upstream};
+use edgewit_model::TlsIdentity;
+use edgewit_upstream::{
+    BodyError, ConnectError, Failure, Processed, SendError, TlsError, Upstream, UpstreamError,
+};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
@@ -12,7 +15,9 @@ use hyper_util::rt::TokioIo;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
-use rustls::{ServerConfig, crypto::aws_lc_rs};
+use rustls::{
+    HandshakeKind, RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier,
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::spawn_local, time::sleep};
@@ -42,6 +47,38 @@ impl Authority {
         let path = self.dir.path().join("ca.pem");
         std::fs::write(&path, self.issuer.pem()).unwrap();
         path
+    }
+
+    /// A certificate with its key in files, for a client.
+    fn client(&self, name: &str) -> TlsIdentity {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let file = |kind: &str, content: String| {
+            let path = self.dir.path().join(format!("{name}.{kind}"));
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        TlsIdentity { cert: file("pem", certificate.pem()), key: file("key", key.serialize_pem()) }
+    }
+
+    /// A server that wants to see a certificate of ours.
+    fn strict_server(&self) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap());
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        TlsAcceptor::from(Arc::new(config))
     }
 
     /// A server with a certificate for this name.
@@ -299,6 +336,112 @@ async fn a_health_check_speaks_tls_and_believes_no_other_certificate() {
                 until(|| states() == [true, false]).await;
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_asks_who_we_are_is_told() {
+    worker(async {
+        let authority = Authority::new("ours");
+        let stranger = Authority::new("theirs");
+        for (identity, is_welcome) in [
+            (Some(authority.client("edge")), true),
+            (Some(stranger.client("edge")), false),
+            (None, false),
+        ] {
+            let raw = Raw::bind().await;
+            let mut config = config(&[raw.port()]);
+            config.endpoints[0].tls = true;
+            config.tls.ca = Some(authority.file());
+            config.tls.identity = identity;
+            serve(raw, authority.strict_server());
+            let answered = Worker::new(&config).ask(post("abc")).await;
+            assert_eq!(answered.is_ok(), is_welcome, "{answered:?}");
+        }
+    })
+    .await;
+}
+
+#[test]
+fn a_key_that_does_not_fit_its_certificate_is_refused() {
+    let authority = Authority::new("ours");
+    let (one, other) = (authority.client("one"), authority.client("other"));
+    let mut config = config(&[1]);
+    config.endpoints[0].tls = true;
+    config.tls.ca = Some(authority.file());
+    let missing = authority.dir.path().join("missing.pem");
+    type Fits = fn(&TlsError) -> bool;
+    let cases: [(TlsIdentity, Fits); 4] = [
+        (TlsIdentity { key: other.key.clone(), ..one.clone() }, |e| {
+            matches!(e, TlsError::Identity { .. })
+        }),
+        (TlsIdentity { key: missing.clone(), ..one.clone() }, |e| {
+            matches!(e, TlsError::Key { .. })
+        }),
+        (TlsIdentity { cert: missing, ..one.clone() }, |e| matches!(e, TlsError::Read { .. })),
+        (TlsIdentity { cert: one.key.clone(), ..one }, |e| matches!(e, TlsError::Empty { .. })),
+    ];
+    for (identity, fits) in cases {
+        config.tls.identity = Some(identity);
+        let error = Upstream::new(&config).unwrap_err();
+        assert!(matches!(&error, UpstreamError::Tls { source, .. } if fits(source)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_read_again_when_they_change() {
+    worker(async {
+        let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+        let raw = Raw::bind().await;
+        let mut config = config(&[raw.port()]);
+        config.endpoints[0].tls = true;
+        config.pool.idle = 0;
+        config.tls.ca = Some(ours.file());
+        let client = Worker::new(&config);
+        serve(raw, theirs.server("127.0.0.1", false, &[]));
+        let error = tls_error(&client.ask(get()).await.unwrap_err());
+        assert!(error.contains("UnknownIssuer"), "{error:?}");
+        let begun = std::time::Instant::now();
+        std::fs::copy(theirs.file(), ours.dir.path().join("ca.pem")).unwrap();
+        while client.ask(get()).await.is_err() {
+            assert!(begun.elapsed().as_secs() < 40, "the new authorities are not trusted");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        // What cannot be used is left alone.
+        std::fs::write(ours.dir.path().join("ca.pem"), "no certificate").unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(7)).await; // more than between two looks
+        assert_eq!(client.ask(get()).await.unwrap().0, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_further_connection_resumes_the_session() {
+    worker(async {
+        let authority = Authority::new("ours");
+        let raw = Raw::bind().await;
+        let mut config = config(&[raw.port()]);
+        config.endpoints[0].tls = true;
+        config.tls.ca = Some(authority.file());
+        config.pool.idle = 0;
+        let client = Worker::new(&config);
+        let acceptor = authority.server("127.0.0.1", false, &[]);
+        let kinds = spawn_local(async move {
+            let mut kinds = Vec::new();
+            for _ in 0..2 {
+                let (tcp, _) = raw.listener().accept().await.unwrap();
+                let tls = acceptor.accept(tcp).await.unwrap();
+                kinds.push(tls.get_ref().1.handshake_kind().unwrap());
+                serve_one(tls).await;
+            }
+            kinds
+        });
+        for _ in 0..2 {
+            assert_eq!(client.ask(get()).await.unwrap().0, 200);
+            client.all_closed().await;
+        }
+        assert_eq!(kinds.await.unwrap()[1], HandshakeKind::Resumed);
     })
     .await;
 }

@@ -23,11 +23,11 @@ pub(super) fn hash_on(
     cx: &mut Cx<'_, '_>,
 ) -> Option<HashOn> {
     let Some(at) = &raw.hash_on else {
-        if let Some(policy) = raw.balance.as_ref().filter(|_| balance.is_hash()) {
-            if cx.lacks("hash-on") {
-                let label = "such as hash-on = \"header:x-user\"";
-                cx.hint(code::HASH_ON, &policy.span, "this policy needs `hash-on`", label);
-            }
+        if let Some(policy) = raw.balance.as_ref().filter(|_| balance.is_hash())
+            && cx.lacks("hash-on")
+        {
+            let label = "such as hash-on = \"header:x-user\"";
+            cx.hint(code::HASH_ON, &policy.span, "this policy needs `hash-on`", label);
         }
         return None;
     };

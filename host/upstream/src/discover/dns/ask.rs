@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     memory::{Answer, Memory},
+    route::routed,
     services::{self, Service},
 };
 use crate::{discover::Found, upstream::UpstreamError};
@@ -60,7 +61,7 @@ pub(super) async fn look(
                 return Err(DnsError::Empty(name.clone()));
             }
             let called = name.trim_end_matches('.').to_owned();
-            let found = found.into_iter().map(|address| {
+            let found = routed(found).into_iter().map(|address| {
                 let host = address.to_string();
                 let endpoint = model::Endpoint { tls: dns.tls, host, port: *port, weight: 1 };
                 Found { endpoint, name: Some(called.clone()) }
@@ -141,7 +142,8 @@ async fn ask_services(
     Ok((services, ttl))
 }
 
-/// The addresses of services' hosts. One that fails and was never known is left out if another is known.
+/// The addresses of services' hosts. For one that fails the last good answer stands in, if there is one; an error only if
+/// no host has an address.
 async fn hosts(
     resolver: &TokioResolver,
     services: Vec<Service>,
@@ -165,9 +167,13 @@ async fn hosts(
             match memory.settle(&service.host, v4, v6, Instant::now()) {
                 Ok((found, ttl)) => {
                     shortest = shortest.min(ttl);
-                    out.push((service, found.iter().map(ToString::to_string).collect::<Vec<_>>()));
+                    out.push((service, shown(found)));
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    let last = memory.last(&service.host).unwrap_or_default();
+                    out.push((service, shown(last)));
+                    failed = Some(error);
+                }
             }
         }
     }
@@ -175,6 +181,10 @@ async fn hosts(
         Some(error) if out.iter().all(|(_, found)| found.is_empty()) => Err(error),
         _ => Ok((out, shortest)),
     }
+}
+
+fn shown(addresses: Vec<IpAddr>) -> Vec<String> {
+    routed(addresses).iter().map(ToString::to_string).collect()
 }
 
 /// Records of one type, and for how long. No records are an answer too.

@@ -26,8 +26,8 @@ struct Known {
 }
 
 impl Memory {
-    /// The addresses of a host, IPv4 first, and for how long. What failed is taken from the last good answer. `Ok` with
-    /// nothing in it: there is no such host, or it has no address.
+    /// The addresses of a host, IPv4 first, and for how long. A family that failed is taken from the last good answer, if
+    /// the other did not. `Ok` with nothing in it: there is no such host, or it has no address.
     pub(super) fn settle<E>(
         &mut self,
         host: &str,
@@ -36,9 +36,10 @@ impl Memory {
         now: Instant,
     ) -> Answer<E> {
         self.hosts.retain(|_, known| known.is_usable(now));
-        let known = self.hosts.remove(host).unwrap_or_default();
+        let none = Known::default();
+        let known = self.hosts.get(host).unwrap_or(&none);
         let (v4, v6) = match (v4, v6) {
-            (Err(error), Err(_)) if known.at.is_none() => return Err(error),
+            (Err(error), Err(_)) => return Err(error),
             (Err(error), Ok((v6, _))) if known.v4.is_empty() && v6.is_empty() => return Err(error),
             (Ok((v4, _)), Err(error)) if known.v6.is_empty() && v4.is_empty() => return Err(error),
             both => both,
@@ -48,8 +49,8 @@ impl Memory {
         // The negative answer of one family has no time to live that matters.
         let ttl = ttls.filter(|(found, _)| !found.is_empty()).map(|(_, ttl)| *ttl).min();
         let next = Known {
-            v4: v4.map_or(known.v4, |(found, _)| found),
-            v6: v6.map_or(known.v6, |(found, _)| found),
+            v4: v4.map_or_else(|_| known.v4.clone(), |(found, _)| found),
+            v6: v6.map_or_else(|_| known.v6.clone(), |(found, _)| found),
             at: if is_whole { Some(now) } else { known.at.or(Some(now)) },
         };
         let found = [&next.v4[..], &next.v6].concat();
@@ -57,6 +58,11 @@ impl Memory {
             self.hosts.insert(host.to_owned(), next);
         }
         Ok((found, ttl.unwrap_or_default()))
+    }
+
+    /// The last good answer, for a host of many that failed.
+    pub(super) fn last(&self, host: &str) -> Option<Vec<IpAddr>> {
+        self.hosts.get(host).map(|known| [&known.v4[..], &known.v6].concat())
     }
 }
 
@@ -95,7 +101,7 @@ mod tests {
         check(answer(&["10.0.0.2"]), answer(&[]), Ok(&["10.0.0.2"]));
         check(answer(&["10.0.0.2"]), Err(()), Ok(&["10.0.0.2", V6]));
         check(Err(()), answer(&[]), Ok(&[V4]));
-        check(Err(()), Err(()), Ok(&[V4, V6]));
+        check(Err(()), Err(()), Err(()));
         check(answer(&[]), answer(&[]), Ok(&[]));
     }
 
@@ -114,7 +120,10 @@ mod tests {
         let (mut memory, start) = (Memory::default(), Instant::now());
         memory.settle("a", answer(&[V4]), answer(&[]), start).unwrap();
         let almost = start + HARD_EXPIRY - Duration::from_secs(1);
-        assert!(memory.settle("a", Err(()), Err(()), almost).is_ok());
+        assert!(memory.settle("a", Err(()), Err(()), almost).is_err());
+        assert_eq!(memory.last("a").unwrap(), [V4.parse::<IpAddr>().unwrap()]);
+        assert!(memory.settle("a", Err(()), answer(&[]), almost).is_ok());
         assert!(memory.settle("a", Err(()), Err(()), start + HARD_EXPIRY).is_err());
+        assert_eq!(memory.last("a"), None);
     }
 }
