@@ -65,14 +65,10 @@ pub(crate) async fn serve_http1<S: Tcp>(
     let service = service_fn(move |request| respond(Rc::clone(&of_requests), request, None));
     let switchboard = Switchboard(&connection);
     let mut serving = builder.serve_connection(TokioIo::new(wire), service);
-    drive(
-        &mut serving,
-        |c| Pin::new(&mut **c.get_mut()).graceful_shutdown(),
-        &connection,
-        stop,
-        true,
-    )
-    .await?;
+    let shut_down = |c: Pin<&mut &mut http1::Connection<_, _>>| {
+        Pin::new(&mut **c.get_mut()).graceful_shutdown();
+    };
+    drive(&mut serving, shut_down, &connection, stop, true).await?;
     if let Some(relay) = switchboard.take() {
         switch::take_over(serving.into_parts(), *relay).await;
     }

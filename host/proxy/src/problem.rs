@@ -39,10 +39,10 @@ pub(crate) enum Problem {
     ResponseTooLarge,
     /// The upstream has enough to do.
     Overloaded,
-    /// The connection was made for another host (RFC 9110 15.5.20).
-    Misdirected,
     /// The request goes round in a circle (RFC 5842 7.2).
     LoopDetected,
+    /// The connection was made for another host (RFC 9110 15.5.20).
+    Misdirected,
 }
 
 impl Problem {
@@ -80,8 +80,8 @@ impl Problem {
             Problem::Unavailable => "upstream-unavailable",
             Problem::ResponseTooLarge => "response-too-large",
             Problem::Overloaded => "overloaded",
-            Problem::Misdirected => "misdirected",
             Problem::LoopDetected => "loop",
+            Problem::Misdirected => "misdirected",
         }
     }
 

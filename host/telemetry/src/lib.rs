@@ -25,9 +25,7 @@ mod log;
 pub use access_log::{AccessLog, FilterLine, Line};
 pub use families::Family;
 pub use log::{Log, LogError};
-pub use metrics::{
-    Counter, Gauge, Histogram, Info, METRICS_CONTENT_TYPE, Metrics, UpDown,
-};
+pub use metrics::{Counter, Gauge, Histogram, Info, METRICS_CONTENT_TYPE, Metrics, UpDown};
 pub use plugin_metrics::{PluginMetrics, PluginSeries};
 pub use refresh::Refresh;
 pub use requests::{Answered, RequestSeries};
