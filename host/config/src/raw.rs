@@ -25,7 +25,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use amount::{Amount, Percent, Size, Span, Time, Unit};
-pub(crate) use listener::{Listener, ListenerLimits, ListenerTls, Protocol, TlsVersion};
+pub(crate) use listener::{
+    Listener, ListenerLimits, ListenerTls, Protocol, TlsVersion, Underscores,
+};
 pub(crate) use plugin::{Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits};
 pub(crate) use route::{
     Match, Matches, Redirect, Respond, Retry, Rewrite, RewriteHost, Route, WeightedUpstream,

@@ -25,9 +25,12 @@ mod path;
 
 mod authority;
 
+#[doc(hidden)]
+pub mod fuzz;
+
 pub use authority::{Authority, AuthorityError};
 pub use config::{Admin, Config, Server};
-pub use listener::{Listener, ListenerLimits, ListenerTls, Protocols, TlsVersion};
+pub use listener::{Listener, ListenerLimits, ListenerTls, Protocols, TlsVersion, Underscores};
 pub use name::{ListenerName, NameError, PluginName, RouteName, UpstreamName};
 pub use net::{IpNet, IpNetError};
 pub use observe::{AccessLog, AccessLogFormat, LogFormat, LogTarget, Telemetry};

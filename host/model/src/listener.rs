@@ -19,6 +19,19 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what clients may use.
     pub limits: ListenerLimits,
+    /// What becomes of fields whose name has an underscore.
+    pub headers_with_underscores: Underscores,
+}
+
+/// What becomes of request fields whose name has an underscore: to CGI and its heirs `X_User` is `X-User`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Underscores {
+    /// The request is answered 400.
+    Refuse,
+    /// The fields are left out.
+    Drop,
+    /// They pass.
+    Allow,
 }
 
 impl Listener {
@@ -31,6 +44,7 @@ impl Listener {
             tls: None,
             trusted_proxies: Vec::new(),
             limits: ListenerLimits::default(),
+            headers_with_underscores: Underscores::Refuse,
         }
     }
 }
@@ -83,6 +97,14 @@ pub struct ListenerLimits {
     pub stall_timeout: Duration,
     /// Streams at the same time on an HTTP/2 connection.
     pub streams: u32,
+    /// Bytes a second that a client sends of a body, and takes of a response, on average while it is waited for. `None`: any.
+    pub body_rate: Option<u32>,
+    /// HTTP/2 frames a second that carry no request and no data, and a quarter more at once; over that the connection ends.
+    pub control_frames: u32,
+    /// Requests at the same time of one client, over all its connections; further ones are answered 429.
+    pub requests_per_client: usize,
+    /// Bytes of responses that an HTTP/2 connection keeps for a client that does not take them.
+    pub connection_memory: ByteSize,
 }
 
 impl Default for ListenerLimits {
@@ -96,6 +118,10 @@ impl Default for ListenerLimits {
             idle_timeout: Duration::from_secs(75),   // nginx's keepalive_timeout
             stall_timeout: Duration::from_secs(30),  // a phone in a tunnel
             streams: 100,                            // RFC 9113 6.5.2 recommends no less
+            body_rate: Some(240),                    // a modem of 1984 was five times faster
+            control_frames: 100,                     // browsers send a few; all streams can be reset
+            requests_per_client: 1_000,              // an office: 50 ms each are 20,000 a second
+            connection_memory: ByteSize(1 << 20),    // 16 streams of the largest chunk, 64 KiB
         }
     }
 }

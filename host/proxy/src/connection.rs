@@ -1,6 +1,7 @@
 //! One connection of a client, from its first byte to its last.
 
 use std::{
+    cell::OnceCell,
     io,
     net::{IpAddr, SocketAddr},
     rc::Rc,
@@ -18,10 +19,11 @@ use tokio::{
 };
 
 use crate::{
-    http::{self, LAST_REQUEST},
+    clients::Load,
+    http::{self, Budget, LAST_REQUEST},
     listen::{LiveListener, Settings},
     tls,
-    wire::{Activity, Tcp, Timeouts, Wire},
+    wire::{Activity, Tcp, Wire},
     worker::Context,
 };
 
@@ -48,6 +50,10 @@ pub(crate) struct Connection {
     /// Whether the peer may say for whom it speaks.
     pub(crate) is_trusted: bool,
     pub(crate) activity: Rc<Activity>,
+    /// What its responses may keep in memory.
+    pub(crate) budget: Rc<Budget>,
+    /// Requests of its peer, once there was one.
+    pub(crate) load: OnceCell<Arc<Load>>,
 }
 
 /// Serves a connection to its end. An error is the client's business or the network's, so nobody is told.
@@ -63,6 +69,8 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
         local: stream.local_addr().unwrap_or(listener.address),
         is_trusted: settings.config.trusted_proxies.iter().any(|net| net.contains(peer)),
         activity: Activity::new(),
+        budget: Budget::new(settings.config.limits.connection_memory.as_usize()),
+        load: OnceCell::new(),
         settings,
         context,
     };
@@ -73,7 +81,7 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
 
 impl Connection {
     async fn begin(self, stream: TcpStream, stop: watch::Receiver<()>) -> io::Result<()> {
-        let limit = self.timeouts().header;
+        let limit = self.settings.config.limits.header_timeout;
         if let Some(tls) = &self.settings.tls {
             let stream = unless_stopped(&stop, tls.accept(stream, limit)).await?;
             let http2 = tls::chose_http2(&stream) || !self.settings.config.protocols.h1;
@@ -95,23 +103,13 @@ impl Connection {
         http2: bool,
         stop: watch::Receiver<()>,
     ) -> io::Result<()> {
-        let activity = Rc::clone(&self.activity);
-        let wire = Wire::new(stream, front, !http2, activity, self.timeouts());
         let connection = Rc::new(self);
+        let wire = Wire::new(stream, front, http2, &connection);
         let served = match http2 {
             true => http::serve_http2(connection, wire, stop).await,
             false => http::serve_http1(connection, wire, stop).await,
         };
         served.map_err(io::Error::other)
-    }
-
-    fn timeouts(&self) -> Timeouts {
-        let limits = &self.settings.config.limits;
-        Timeouts {
-            header: limits.header_timeout,
-            idle: limits.idle_timeout,
-            stall: limits.stall_timeout,
-        }
     }
 }
 

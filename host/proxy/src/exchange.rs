@@ -14,8 +14,8 @@ use crate::{
     forward,
     guard::{self, Admitted},
     http::StreamWatch,
-    patience::MIN_RATE,
     problem::Problem,
+    refused,
     reply::{Reply, ReplyBody, plain_text},
     route::{Ask, Found},
     snapshot::{LiveRoute, Snapshot},
@@ -53,7 +53,13 @@ async fn exchange(
     finish: &mut Finish,
 ) -> Result<Reply, Problem> {
     let snapshot = Arc::clone(finish.snapshot());
-    let admitted = guard::admit(connection, parts, finish.identity())?;
+    let admitted = guard::admit(connection, parts, finish.identity()).and_then(|admitted| {
+        finish.enter(admitted.client)?;
+        Ok(admitted)
+    });
+    let admitted = admitted.inspect_err(|problem| {
+        refused::count_word(connection, problem.word());
+    })?;
     let (index, matcher) = find(&snapshot, connection, &admitted)?;
     let route = snapshot.route(index).ok_or(Problem::NotFound)?;
 
@@ -137,11 +143,10 @@ fn find(
 
 fn upload_limits(connection: &Connection, route: &LiveRoute, finish: &Finish) -> UploadLimits {
     let limits = &connection.settings.config.limits;
-    let is_h1 = finish.version() != http::Version::HTTP_2;
     UploadLimits {
         size: route.route().body.unwrap_or(limits.body).0,
         stall: limits.stall_timeout,
-        rate: is_h1.then_some(MIN_RATE), // an HTTP/2 stream that idles holds no connection
+        rate: limits.body_rate.filter(|_| !finish.is_grpc()),
     }
 }
 

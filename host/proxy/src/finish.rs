@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -13,8 +14,10 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version, header, request::Parts
 use tokio::time::Instant;
 
 use crate::{
+    clients::Room,
     connection::Connection,
     guard::Identity,
+    problem::Problem,
     snapshot::{LiveRoute, Snapshot},
 };
 
@@ -37,6 +40,9 @@ pub(crate) struct Finish {
     tries: u32,
     request_bytes: Rc<Cell<u64>>,
     response_bytes: u64,
+    /// Among the requests of its client.
+    room: Option<Room>,
+    is_grpc: bool,
 }
 
 /// What the client asked for, in its own words; kept for the access log only.
@@ -78,7 +84,27 @@ impl Finish {
             tries: 0,
             request_bytes: Rc::default(),
             response_bytes: 0,
+            room: None,
+            is_grpc: is_grpc(parts),
         }
+    }
+
+    /// Counts it among the requests of its client, if that has room for it.
+    pub(crate) fn enter(&mut self, client: IpAddr) -> Result<(), Problem> {
+        let connection = &self.connection;
+        let most = connection.settings.config.limits.requests_per_client;
+        let clients = &connection.context.shared.clients;
+        let room = match client == connection.peer {
+            true => connection.load.get_or_init(|| clients.load(client)).enter(most),
+            false => clients.load(client).enter(most),
+        };
+        self.room = Some(room.ok_or(Problem::TooManyRequests)?);
+        Ok(())
+    }
+
+    /// Whether messages come in their own time on it, so that no rate is expected.
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.is_grpc
     }
 
     /// The route was found, the run through its filters begins.
@@ -213,6 +239,15 @@ impl Finish {
             response_bytes: self.response_bytes,
         }
     }
+}
+
+/// gRPC over HTTP/2 (`application/grpc`, `application/grpc+proto`, ...).
+fn is_grpc(parts: &Parts) -> bool {
+    parts.version == Version::HTTP_2
+        && parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn filter_line(report: SlotReport<'_>) -> Option<FilterLine<'_>> {

@@ -1,5 +1,7 @@
 //! HTTP/1 and HTTP/2 on one connection, and how it ends.
 
+mod budget;
+
 mod stream;
 
 use std::{convert::Infallible, future::Future, pin::Pin, rc::Rc, time::Duration};
@@ -16,9 +18,11 @@ use tokio::{sync::watch, time::sleep};
 use crate::{
     connection::Connection,
     exchange,
+    refused,
     reply::ReplyBody,
-    wire::{Tcp, Wire},
+    wire::{Refusal, Tcp, Wire},
 };
+pub(crate) use budget::Budget;
 pub(crate) use stream::{StreamWatch, Streams};
 
 /// Fields of a head for which hyper needs no allocation.
@@ -27,12 +31,15 @@ const USUAL_FIELDS: usize = 100;
 const MIN_BUFFER: usize = 8 << 10;
 /// A head and the begin of a body.
 const BUFFER_BEYOND_HEAD: usize = 16 << 10;
-/// Bytes of the header list of an HTTP/2 request (THREATS 3).
-const HEADER_LIST: u32 = 16 << 10;
+/// Bytes of the header list of an HTTP/2 request (THREATS 3), as RFC 9113 6.5.2 counts them.
+pub(crate) const HEADER_LIST: u32 = 16 << 10;
+/// Beyond this h2 answers 431 by itself, unseen; between the two we do.
+const HEADER_LIST_H2: u32 = 2 * HEADER_LIST;
 /// Window of a stream, and of a connection: what a client may send before the upstream takes it.
 const WINDOWS: (u32, u32) = (64 << 10, 1 << 20);
-/// Bytes of a response that are kept for an HTTP/2 stream whose client does not read.
-const SEND_BUFFER: usize = 64 << 10;
+/// Bytes of a response that are kept in h2 for a stream whose client does not read, and the chunk that goes beyond: one
+/// frame, so that the socket has something while the next chunk is fetched.
+const SEND_BUFFER: usize = 16 << 10;
 /// Streams that were reset before they were served; more are an attack (CVE-2023-44487).
 const PENDING_RESETS: usize = 20;
 /// Streams that were reset for errors of the client.
@@ -61,7 +68,16 @@ pub(crate) async fn serve_http1<S: Tcp>(
     let of_requests = Rc::clone(&connection);
     let service = service_fn(move |request| respond(Rc::clone(&of_requests), request, None));
     let serving = builder.serve_connection(TokioIo::new(wire), service);
-    drive(serving, http1::Connection::graceful_shutdown, &connection, stop).await
+    let served = drive(serving, http1::Connection::graceful_shutdown, &connection, stop).await;
+    if served.as_ref().is_err_and(|error| error.is_parse() && !is_of_body(error)) {
+        refused::count(&connection, Refusal::Parser);
+    }
+    served
+}
+
+/// A malformed body is counted where it is found.
+fn is_of_body(error: &hyper::Error) -> bool {
+    error.is_body_write_aborted() || error.is_incomplete_message()
 }
 
 /// Serves HTTP/2 until client or `stop` end it.
@@ -71,12 +87,12 @@ pub(crate) async fn serve_http2<S: Tcp>(
     stop: watch::Receiver<()>,
 ) -> hyper::Result<()> {
     let limits = &connection.settings.config.limits;
-    let streams = Streams::new(limits.stall_timeout);
+    let streams = Streams::new(limits.stall_timeout, limits.body_rate, &connection.budget);
     let mut builder = http2::Builder::new(streams.clone());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(HEADER_LIST)
+        .max_header_list_size(HEADER_LIST_H2)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(ERROR_RESETS)
         .initial_stream_window_size(WINDOWS.0)

@@ -37,6 +37,10 @@ mod piped;
 
 mod problem;
 
+mod refused;
+
+mod clients;
+
 mod finish;
 
 mod afterwards;
@@ -52,6 +56,9 @@ mod patience;
 mod random;
 
 mod hex;
+
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use listen::ListenError;
 pub use observe::FilterObserver;

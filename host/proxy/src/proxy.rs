@@ -16,7 +16,9 @@ use edgewit_telemetry::{Metrics, UpDown, families};
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    clients::Clients,
     listen::{ListenError, Plan, Socket},
+    refused::Refusals,
     retries::Retries,
     snapshot::Snapshot,
     worker::{Command, Worker},
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) active: UpDown,
     pub(crate) retries: Retries,
     pub(crate) connections: Connections,
+    pub(crate) refusals: Refusals,
+    pub(crate) clients: Clients,
 }
 
 /// Open connections of all listeners and workers.
@@ -80,6 +84,8 @@ impl Proxy {
             active: metrics.up_down(&families::SERVER_ACTIVE_REQUESTS, &[]),
             retries: Retries::new(metrics),
             connections: Connections::default(),
+            refusals: Refusals::new(metrics),
+            clients: Clients::new(),
         });
         let count = workers.map_or_else(default_workers, |n| n.max(1));
         let start = |index| Worker::start(index, Arc::clone(&shared));

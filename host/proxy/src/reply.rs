@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -193,7 +193,7 @@ impl Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.get_mut();
         if let Some(watch) = &this.watch {
-            watch.asked();
+            ready!(watch.poll_asked(cx));
         }
         if std::mem::take(&mut this.cut) {
             this.finish.cut(SummaryEnding::HostCut);
@@ -231,11 +231,13 @@ impl Body for ReplyBody {
 
 impl ReplyBody {
     fn handed(&mut self, frame: &Frame<Bytes>) {
-        self.finish.sent(frame.data_ref().map_or(0, Bytes::len));
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        self.finish.sent(bytes);
         if self.piped.is_end_stream() {
             self.finish.complete(); // nobody may ask again
-        } else if let Some(watch) = &self.watch {
-            watch.handed();
+        }
+        if let Some(watch) = &self.watch {
+            watch.handed(bytes);
         }
     }
 }

@@ -139,6 +139,9 @@ families! {
     /// Lines of the access log that were lost.
     ACCESS_LOG_DROPPED = "edgewit_access_log_dropped", Kind::Counter,
         "Lines of the access log that were dropped because the target was too slow";
+    /// What the front door refused.
+    REQUESTS_REFUSED = "edgewit_requests_refused", Kind::Counter,
+        "Requests, streams and connections that the front door refused, by listener and reason";
     /// The running program.
     BUILD_INFO = "edgewit_build", Kind::Info, "The running program";
 }

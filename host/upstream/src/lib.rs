@@ -33,7 +33,9 @@ mod retry;
 mod budget;
 
 pub use balance::{Candidates, Policy, TABLE as BALANCE_POLICIES, Variant as BalancePolicy};
-pub use body::{BodyError, Cause, InBody, OutBody};
+pub use body::{
+    BodyError, Cause, InBody, MAX_TRAILERS, OutBody, TooManyTrailers, checked_trailers, may_trail,
+};
 pub use budget::Budget;
 pub use connect::ConnectError;
 pub use discover::{TABLE as DISCOVERY_SOURCES, Variant as DiscoverySource};

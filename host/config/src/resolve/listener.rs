@@ -7,6 +7,7 @@ use std::{
 
 use edgewit_model::{
     Admin, IpNet, Listener, ListenerLimits, ListenerName, ListenerTls, Protocols, TlsVersion,
+    Underscores,
 };
 
 use super::Cx;
@@ -37,7 +38,14 @@ pub(super) fn listener(
         cx.entry_error(code::MISSING_KEY, format!("listener `{name}` lacks `listen`"));
     }
     let listen = cx.address(raw.listen.as_ref()?)?;
-    Some(Listener { name, listen, protocols, tls, trusted_proxies, limits })
+    Some(Listener {
+        protocols,
+        tls,
+        trusted_proxies,
+        limits,
+        headers_with_underscores: underscores(raw.headers_with_underscores),
+        ..Listener::new(name, listen)
+    })
 }
 
 /// The listener that is there if none is declared.
@@ -106,6 +114,31 @@ fn trusted(raw: Option<&At<Vec<At<String>>>>, cx: &mut Cx<'_, '_>) -> Vec<IpNet>
     out
 }
 
+fn underscores(raw: Option<raw::Underscores>) -> Underscores {
+    match raw {
+        None | Some(raw::Underscores::Refuse) => Underscores::Refuse,
+        Some(raw::Underscores::Drop) => Underscores::Drop,
+        Some(raw::Underscores::Allow) => Underscores::Allow,
+    }
+}
+
+/// `0B`: none.
+fn body_rate(
+    raw: &raw::ListenerLimits,
+    cx: &mut Cx<'_, '_>,
+    default: Option<u32>,
+) -> Option<u32> {
+    let (Some(rate), Some(at)) = (cx.amount(&raw.body_rate), &raw.body_rate) else { return default };
+    match u32::try_from(rate.0) {
+        Ok(0) => None,
+        Ok(rate) => Some(rate),
+        Err(_) => {
+            cx.error(code::INVALID_VALUE, &at.span, "a rate here is `0B` to `4294967295B` a second");
+            default
+        }
+    }
+}
+
 fn limits(raw: &raw::ListenerLimits, cx: &mut Cx<'_, '_>) -> ListenerLimits {
     let default = ListenerLimits::default();
     ListenerLimits {
@@ -117,6 +150,14 @@ fn limits(raw: &raw::ListenerLimits, cx: &mut Cx<'_, '_>) -> ListenerLimits {
         idle_timeout: cx.time(&raw.idle_timeout, default.idle_timeout),
         stall_timeout: cx.time(&raw.stall_timeout, default.stall_timeout),
         streams: cx.count(&raw.streams, 1..=10_000, default.streams),
+        body_rate: body_rate(raw, cx, default.body_rate),
+        control_frames: cx.count(&raw.control_frames, 1..=1_000_000, default.control_frames),
+        requests_per_client: cx.count(
+            &raw.requests_per_client,
+            1..=10_000_000,
+            default.requests_per_client,
+        ),
+        connection_memory: cx.size(&raw.connection_memory, default.connection_memory),
     }
 }
 

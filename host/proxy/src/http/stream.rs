@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    task::spawn_local,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::task::spawn_local;
+
+use super::Budget;
+use crate::patience::Patience;
 
 /// Runs the streams of one connection and resets those whose client takes nothing (THREATS A23): a window that stays
 /// closed is not seen by the body, which is not asked for more, nor by the connection, which goes on.
@@ -21,44 +21,84 @@ pub(crate) struct Streams {
     /// Of the request that was handed out last and whose stream has not been run yet.
     next: Rc<RefCell<Option<Rc<StreamWatch>>>>,
     stall: Duration,
+    rate: Option<u32>,
+    budget: Rc<Budget>,
 }
 
-/// Whether it is the client's turn.
-#[derive(Debug, Default)]
+/// Whether it is the client's turn, and what it has to take.
+#[derive(Debug)]
 pub(crate) struct StreamWatch {
-    /// Since when the client has had something to take.
-    since: Cell<Option<Instant>>,
+    /// The chunk that was handed out and not taken, in bytes.
+    offered: Cell<Option<usize>>,
+    /// The chunk before, which may not be on the socket yet.
+    before: Cell<usize>,
+    patience: RefCell<Patience>,
+    budget: Rc<Budget>,
 }
 
 impl Streams {
-    pub(crate) fn new(stall: Duration) -> Self {
-        Self { next: Rc::default(), stall }
+    /// `stall`, `rate`: how long a client may take nothing, and how many bytes a second it takes at least.
+    pub(crate) fn new(stall: Duration, rate: Option<u32>, budget: &Rc<Budget>) -> Self {
+        Self { next: Rc::default(), stall, rate, budget: Rc::clone(budget) }
     }
 
     /// A request came; its stream is the next that is run.
     pub(crate) fn begin(&self) -> Rc<StreamWatch> {
-        let watch = Rc::new(StreamWatch::default());
+        self.budget.opened();
+        let watch = Rc::new(StreamWatch {
+            offered: Cell::new(None),
+            before: Cell::new(0),
+            patience: RefCell::new(Patience::new(self.stall, self.rate)),
+            budget: Rc::clone(&self.budget),
+        });
         *self.next.borrow_mut() = Some(Rc::clone(&watch));
         watch
     }
 }
 
 impl StreamWatch {
-    /// The response handed out a part.
-    pub(crate) fn handed(&self) {
-        self.since.set(Some(Instant::now()));
+    /// The response handed out so many bytes.
+    pub(crate) fn handed(&self, bytes: usize) {
+        if self.offered.replace(Some(bytes)).is_none() {
+            self.budget.offer(bytes);
+        }
     }
 
-    /// The response was asked for the next part.
-    pub(crate) fn asked(&self) {
-        self.since.set(None);
+    /// The response was asked for the next part. Ready: it may fetch it.
+    pub(crate) fn poll_asked(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(bytes) = self.offered.take() {
+            self.patience.borrow_mut().moved(bytes);
+            self.before.set(bytes);
+            self.budget.taken();
+        }
+        self.budget.poll_room(cx)
+    }
+
+    /// Ready: the client has taken nothing for too long.
+    fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.offered.get() {
+            Some(_) => self.patience.borrow_mut().poll_over(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for StreamWatch {
+    fn drop(&mut self) {
+        let offered = self.offered.take();
+        if offered.is_some() {
+            self.budget.taken();
+        }
+        // A stream that was served to its end handed all to h2, which writes it; what it was asked for last is gone.
+        let lost = offered.map_or(0, |offered| offered + self.before.get());
+        self.budget.closed(lost);
     }
 }
 
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let watch = self.next.borrow_mut().take();
-        spawn_local(Watched { stream: Box::pin(stream), watch, stall: self.stall, timer: None });
+        spawn_local(Watched { stream: Box::pin(stream), watch });
     }
 }
 
@@ -66,8 +106,6 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
 struct Watched<F> {
     stream: Pin<Box<F>>,
     watch: Option<Rc<StreamWatch>>,
-    stall: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<F: Future<Output = ()>> Future for Watched<F> {
@@ -78,13 +116,6 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
         if this.stream.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let since = this.watch.as_ref().and_then(|watch| watch.since.get());
-        let Some(since) = since else { return Poll::Pending };
-        let deadline = since + this.stall;
-        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
-        }
-        timer.as_mut().poll(cx)
+        this.watch.as_ref().map_or(Poll::Pending, |watch| watch.poll_over(cx))
     }
 }
