@@ -38,8 +38,12 @@ pub fn authority(data: &[u8]) {
     assert!(!host.is_empty() && !text.bytes().any(|b| b.is_ascii_uppercase()), "{raw:?}");
     let bytes = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
     assert!(text.bytes().all(bytes), "{raw:?}");
+    assert!(host.starts_with('[') || !host.contains(['[', ']']), "{raw:?}");
     let port = text.strip_prefix(host).expect("the text begins with the host");
-    let is_port = |port: &str| port.strip_prefix(':').is_some_and(|p| p.parse::<u16>().is_ok());
+    let is_port = |port: &str| {
+        let digits = port.strip_prefix(':').unwrap_or_default();
+        digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+    };
     assert!(port.is_empty() || is_port(port), "{raw:?}");
     assert!(host.starts_with('[') || !host.contains(':'), "{raw:?}");
 }

@@ -119,9 +119,9 @@ impl Default for ListenerLimits {
             stall_timeout: Duration::from_secs(30),  // a phone in a tunnel
             streams: 100,                            // RFC 9113 6.5.2 recommends no less
             body_rate: Some(240),                    // a modem of 1984 was five times faster
-            control_frames: 100,                     // browsers send a few; all streams can be reset
-            requests_per_client: 1_000,              // an office: 50 ms each are 20,000 a second
-            connection_memory: ByteSize(1 << 20),    // 16 streams of the largest chunk, 64 KiB
+            control_frames: 100, // browsers send a few; all streams can be reset
+            requests_per_client: 1_000, // an office: 50 ms each are 20,000 a second
+            connection_memory: ByteSize(1 << 20), // 16 streams of the largest chunk, 64 KiB
         }
     }
 }

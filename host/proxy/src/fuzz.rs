@@ -6,7 +6,11 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use bytes::Bytes;
@@ -82,7 +86,8 @@ fn plain_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
     let head = String::from_utf8_lossy(head).into_owned();
     let mut lines = head.split("\r\n");
     let mut words = lines.next()?.split(' ');
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let method = words.next()?.to_owned();
+    let target: http::Uri = words.next()?.parse().ok()?; // so that both are written alike
     let field = |wanted: &str| {
         lines.clone().find_map(|line| {
             let (name, value) = line.split_once(':')?;
@@ -95,7 +100,7 @@ fn plain_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
         let length = field("content-length").map_or(0, |text| text.parse().expect("a number"));
         (rest.get(..length)?.to_vec(), rest.get(length..)?)
     };
-    Some(((method, target, body), rest))
+    Some(((method, target.to_string(), body), rest))
 }
 
 fn plain_chunks(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
@@ -140,21 +145,26 @@ fn by_hyper(bytes: &[u8]) -> Vec<Message> {
             Ok::<_, Infallible>(response)
         }
     });
-    let left = Rc::new(RefCell::new(Bytes::copy_from_slice(bytes)));
-    let io = TokioIo::new(Memory(Rc::clone(&left)));
+    let io = TokioIo::new(Memory(Bytes::copy_from_slice(bytes)));
     let mut builder = http1::Builder::new();
     let connection = builder.header_read_timeout(None).serve_connection(io, service);
     let mut connection = Box::pin(connection);
-    let mut cx = Context::from_waker(Waker::noop());
     // Nothing is ever waited for but the next request; hyper only yields now and then.
-    let (mut idle, mut progress) = (0, (0, 0));
-    while idle < 3 && connection.as_mut().poll(&mut cx).is_pending() {
-        let now = (left.borrow().len(), seen.borrow().len());
-        idle = if now == progress { idle + 1 } else { 0 };
-        progress = now;
-    }
+    let woken = Arc::new(Woken(AtomicBool::new(true)));
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut cx = Context::from_waker(&waker);
+    while woken.0.swap(false, Relaxed) && connection.as_mut().poll(&mut cx).is_pending() {}
     drop(connection);
     seen.take()
+}
+
+/// Whether there is something to do.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 async fn collected(mut body: Incoming) -> Option<Vec<u8>> {
@@ -168,7 +178,7 @@ async fn collected(mut body: Incoming) -> Option<Vec<u8>> {
 }
 
 /// A client that has sent everything, reads everything and does not close.
-struct Memory(Rc<RefCell<Bytes>>);
+struct Memory(Bytes);
 
 impl AsyncRead for Memory {
     fn poll_read(
@@ -177,7 +187,6 @@ impl AsyncRead for Memory {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Self(left) = self.get_mut();
-        let mut left = left.borrow_mut();
         if left.is_empty() {
             return Poll::Pending;
         }

@@ -116,7 +116,8 @@ fn check_size(
     if version != Version::HTTP_2 {
         return Ok(());
     }
-    let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    let bytes: usize =
+        fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
     let is_in_bounds =
         fields.len() <= connection.settings.config.limits.headers && bytes <= HEADER_LIST as usize;
     if is_in_bounds { Ok(()) } else { Err(Problem::HeadTooLarge) }
@@ -131,7 +132,8 @@ fn check_names(fields: &mut HeaderMap, policy: Underscores) -> Result<(), Proble
     if policy == Underscores::Refuse {
         return Err(Problem::BadRequest("a field name with an underscore"));
     }
-    let named: Vec<HeaderName> = fields.keys().filter(|name| has_underscore(name)).cloned().collect();
+    let named: Vec<HeaderName> =
+        fields.keys().filter(|name| has_underscore(name)).cloned().collect();
     for name in named {
         fields.remove(name);
     }
@@ -281,7 +283,10 @@ mod tests {
         join_cookies(&mut fields, Version::HTTP_11);
         assert_eq!(fields.len(), 2);
         join_cookies(&mut fields, Version::HTTP_2);
-        assert_eq!((fields.len(), &fields[header::COOKIE]), (1, &HeaderValue::from_static("a=b; c=d")));
+        assert_eq!(
+            (fields.len(), &fields[header::COOKIE]),
+            (1, &HeaderValue::from_static("a=b; c=d"))
+        );
     }
 
     #[test]

@@ -17,8 +17,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     connection::Connection,
-    exchange,
-    refused,
+    exchange, refused,
     reply::ReplyBody,
     wire::{Refusal, Tcp, Wire},
 };

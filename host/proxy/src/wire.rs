@@ -141,6 +141,9 @@ impl<S: Tcp> Wire<S> {
                 refused::count(&self.connection, Refusal::BodyFraming);
                 Poll::Ready(Ok(()))
             }
+            Poll::Ready(Ok(Intook::Nothing)) => {
+                self.connection.activity.poll_quiet(heads, self.is_blocked, cx).map(Ok)
+            }
             Poll::Ready(Ok(Intook::Refused(refusal, head))) => {
                 let activity = &self.connection.activity;
                 ready!(activity.poll_quiet(heads, self.is_blocked, cx));
@@ -274,7 +277,8 @@ impl<S: Tcp> Wire<S> {
 
     /// May the client be sending what nobody reads?
     fn lingers(&self) -> bool {
-        let is_refused = matches!(&self.protocol, Protocol::Http1(intake) if intake.is_in_message());
+        let is_refused =
+            matches!(&self.protocol, Protocol::Http1(intake) if intake.is_in_message());
         (is_refused || !self.last_words.is_empty()) && !self.connection.activity.reset.get()
     }
 }

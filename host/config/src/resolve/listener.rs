@@ -123,17 +123,19 @@ fn underscores(raw: Option<raw::Underscores>) -> Underscores {
 }
 
 /// `0B`: none.
-fn body_rate(
-    raw: &raw::ListenerLimits,
-    cx: &mut Cx<'_, '_>,
-    default: Option<u32>,
-) -> Option<u32> {
-    let (Some(rate), Some(at)) = (cx.amount(&raw.body_rate), &raw.body_rate) else { return default };
+fn body_rate(raw: &raw::ListenerLimits, cx: &mut Cx<'_, '_>, default: Option<u32>) -> Option<u32> {
+    let (Some(rate), Some(at)) = (cx.amount(&raw.body_rate), &raw.body_rate) else {
+        return default;
+    };
     match u32::try_from(rate.0) {
         Ok(0) => None,
         Ok(rate) => Some(rate),
         Err(_) => {
-            cx.error(code::INVALID_VALUE, &at.span, "a rate here is `0B` to `4294967295B` a second");
+            cx.error(
+                code::INVALID_VALUE,
+                &at.span,
+                "a rate here is `0B` to `4294967295B` a second",
+            );
             default
         }
     }

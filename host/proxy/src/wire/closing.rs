@@ -23,7 +23,10 @@ pub(super) enum Closing {
     Speaking(Bytes),
     Flushing,
     Ending,
-    Lingering { left: usize, until: Pin<Box<Sleep>> },
+    Lingering {
+        left: usize,
+        until: Pin<Box<Sleep>>,
+    },
     Ended,
 }
 

@@ -4,7 +4,7 @@ mod head;
 
 use super::Refusal;
 pub(crate) use head::HeadLimits;
-use head::{After, Head};
+use head::{After, Head, is_token};
 
 /// Reads before the parser does and refuses what different servers read differently (RFC 9112 6.3, 11.2).
 ///
@@ -41,7 +41,8 @@ enum State {
     DataEndLf,
     /// Before a line of trailers.
     Trailer,
-    TrailerLine,
+    TrailerName,
+    TrailerValue,
     TrailerLineLf,
     TrailersEndLf,
     Refused,
@@ -167,15 +168,14 @@ impl Framing {
         }
     }
 
-    /// Trailers are lines that end in CRLF and do not go on in the next one; hyper parses them (RFC 9112 7.1.2).
+    /// Trailers are fields whose lines end in CRLF and do not go on in the next one (RFC 9112 7.1.2).
     fn trailer_byte(&self, byte: u8) -> Result<State, u8> {
         match (self.state, byte) {
             (State::Trailer, b'\r') => Ok(State::TrailersEndLf),
-            (State::Trailer, b' ' | b'\t') => Err(0),
-            (State::Trailer | State::TrailerLine, b'\t' | 0x20..=0x7e | 0x80..) => {
-                Ok(State::TrailerLine)
-            }
-            (State::TrailerLine, b'\r') => Ok(State::TrailerLineLf),
+            (State::TrailerName, b':') => Ok(State::TrailerValue),
+            (State::Trailer | State::TrailerName, _) if is_token(byte) => Ok(State::TrailerName),
+            (State::TrailerValue, b'\t' | 0x20..=0x7e | 0x80..) => Ok(State::TrailerValue),
+            (State::TrailerValue, b'\r') => Ok(State::TrailerLineLf),
             (State::TrailerLineLf, b'\n') => Ok(State::Trailer),
             (State::TrailersEndLf, b'\n') => Ok(State::Head),
             _ => Err(0), // NUL is allowed nowhere

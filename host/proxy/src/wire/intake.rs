@@ -25,6 +25,8 @@ pub(super) struct Intake {
     held: BytesMut,
     /// `held` is what was read before the protocol was known.
     unchecked: bool,
+    /// `ready` ends in what makes the parser refuse a body.
+    is_bad: bool,
     state: State,
 }
 
@@ -44,6 +46,8 @@ pub(super) enum Intook {
     Bytes,
     /// A body is not framed as one. What is in the buffer makes the parser see it too.
     BadBody,
+    /// No more after a bad body; the request that it belongs to has still to be answered.
+    Nothing,
     /// No more: what follows is no head, for this reason; and its begin.
     Refused(Refusal, Bytes),
 }
@@ -62,6 +66,7 @@ impl Intake {
             framing: Framing::new(limits),
             ready: Bytes::new(),
             unchecked: !front.is_empty(),
+            is_bad: false,
             held: front.into(),
             state: State::Open,
         }
@@ -92,14 +97,15 @@ impl Intake {
             if self.ready.has_remaining() {
                 let length = self.ready.len().min(buf.remaining());
                 buf.put_slice(&self.ready.split_to(length));
-                return Poll::Ready(Ok(Intook::Bytes));
+                let is_bad = self.ready.is_empty() && std::mem::take(&mut self.is_bad);
+                return Poll::Ready(Ok(if is_bad { Intook::BadBody } else { Intook::Bytes }));
             }
             match &self.state {
                 State::Open => {}
                 State::Refused(refusal, head) => {
                     return Poll::Ready(Ok(Intook::Refused(*refusal, head.clone())));
                 }
-                State::Ended => return Poll::Ready(Ok(Intook::Bytes)),
+                State::Ended => return Poll::Ready(Ok(Intook::Nothing)),
                 State::Poisoned => {
                     self.state = State::Ended;
                     self.ready = Bytes::from_static(END);
@@ -107,14 +113,11 @@ impl Intake {
                 }
             }
             if !self.held.is_empty() {
-                if !std::mem::take(&mut self.unchecked)
-                    && ready!(self.poll_more(stream, cx))? == 0
+                if !std::mem::take(&mut self.unchecked) && ready!(self.poll_more(stream, cx))? == 0
                 {
                     return Poll::Ready(Ok(Intook::Bytes)); // gone in the middle of a head
                 }
-                if self.check_held() {
-                    return Poll::Ready(Ok(Intook::BadBody));
-                }
+                self.check_held();
                 continue;
             }
             let before = buf.filled().len();
@@ -168,9 +171,8 @@ impl Intake {
         false
     }
 
-    /// Checks the head that is held back, with what follows it. `true`: a body is bad.
-    fn check_held(&mut self) -> bool {
-        let mut bad = false;
+    /// Checks the head that is held back, with what follows it.
+    fn check_held(&mut self) {
         let pass = match self.framing.read(&self.held) {
             Ok(read) => read,
             Err(Violation::Head { at, refusal }) => {
@@ -182,7 +184,7 @@ impl Intake {
                     *byte = poison;
                 }
                 self.state = State::Poisoned;
-                bad = true;
+                self.is_bad = true;
                 at + 1
             }
         };
@@ -190,7 +192,6 @@ impl Intake {
         if self.held.is_empty() || !matches!(self.state, State::Open) {
             self.held = BytesMut::new(); // not the memory of the longest head for all the connection's life
         }
-        bad
     }
 }
 

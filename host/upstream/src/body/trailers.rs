@@ -111,8 +111,13 @@ mod tests {
 
     #[test]
     fn trailers_never_frame_or_authenticate() {
-        let frame =
-            checked(trailers(&["set-cookie", "grpc-status", "content-length", "authorization", "x-forwarded-for"]));
+        let frame = checked(trailers(&[
+            "set-cookie",
+            "grpc-status",
+            "content-length",
+            "authorization",
+            "x-forwarded-for",
+        ]));
         let fields = frame.unwrap().unwrap().into_trailers().unwrap();
         assert_eq!(fields.keys().collect::<Vec<_>>(), ["grpc-status"]);
         assert!(checked(trailers(&["set-cookie"])).unwrap().is_none());

@@ -166,6 +166,9 @@ fn loose_chunks_are_refused() {
         "0\r\n x: y\r\n\r\n",
         "0\r\nx: y\rz\r\n\r\n",
         "0\r\nx: \0\r\n\r\n",
+        "0\r\nx\r\n\r\n",
+        "0\r\nx : y\r\n\r\n",
+        "0\r\n: y\r\n\r\n",
         "0\r\n\n",
     ] {
         let text = format!("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{body}");
