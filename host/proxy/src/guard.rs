@@ -75,6 +75,7 @@ pub(crate) fn admit(
     check_size(&fields, version, connection)?;
     check_names(&mut fields, connection.settings.config.headers_with_underscores)?;
     check_expectation(&fields)?;
+    check_credentials(&fields)?;
     let authority = authority(&uri, &fields, version, connection)?;
     let (path, query) = target(&uri)?;
     let trailers =
@@ -159,6 +160,14 @@ fn check_expectation(fields: &HeaderMap) -> Result<(), Problem> {
         Ok(())
     } else {
         Err(Problem::ExpectationFailed)
+    }
+}
+
+/// Of two credentials a filter may check one and an upstream believe the other (THREATS H5).
+fn check_credentials(fields: &HeaderMap) -> Result<(), Problem> {
+    match fields.get_all(header::AUTHORIZATION).iter().nth(1) {
+        Some(_) => Err(Problem::BadRequest("more than one `authorization`")),
+        None => Ok(()),
     }
 }
 

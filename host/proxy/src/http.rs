@@ -68,15 +68,10 @@ pub(crate) async fn serve_http1<S: Tcp>(
     let service = service_fn(move |request| respond(Rc::clone(&of_requests), request, None));
     let serving = builder.serve_connection(TokioIo::new(wire), service);
     let served = drive(serving, http1::Connection::graceful_shutdown, &connection, stop).await;
-    if served.as_ref().is_err_and(|error| error.is_parse() && !is_of_body(error)) {
+    if served.as_ref().is_err_and(|error| error.is_parse()) {
         refused::count(&connection, Refusal::Parser);
     }
     served
-}
-
-/// A malformed body is counted where it is found.
-fn is_of_body(error: &hyper::Error) -> bool {
-    error.is_body_write_aborted() || error.is_incomplete_message()
 }
 
 /// Serves HTTP/2 until client or `stop` end it.

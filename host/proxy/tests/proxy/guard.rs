@@ -70,6 +70,7 @@ async fn h_fields_that_are_not_the_clients_to_say() {
     refused(
         [
             "GET / HTTP/1.1\r\nhost: a\r\nx_user: root\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\nauthorization: a\r\nauthorization: b\r\n\r\n",
             "GET / HTTP/1.1\r\nhost: a\r\nconnection: close, authorization\r\n\r\n",
             "GET / HTTP/1.1\r\nhost: a\r\nconnection: close, host\r\n\r\n",
         ],

@@ -19,7 +19,11 @@ mod heads;
 
 mod http2;
 
+mod paths;
+
 mod slow;
+
+mod underscores;
 
 mod visible;
 

@@ -125,6 +125,12 @@ async fn a25_what_would_be_two_requests_elsewhere_is_refused() {
         }
         assert!(backend.heads().is_empty(), "{head:?} got {:?}", backend.heads());
     }
+    let text = gateway.metrics.text();
+    for reason in ["stream", "bad-request"] {
+        let counted =
+            format!("edgewit_requests_refused_total{{listener=\"web\",reason=\"{reason}\"}}");
+        assert!(text.contains(&counted), "{counted} in {text}");
+    }
     is_well(&gateway).await;
 }
 

@@ -156,6 +156,35 @@ async fn no_rate_is_expected_where_none_is_configured() {
     assert_eq!(connection.response().await.1, "ok");
 }
 
+#[tokio::test]
+async fn messages_of_grpc_come_in_their_own_time() {
+    let backend = Backend::new(|mut stream, _| async move {
+        read_head(&mut stream).await.unwrap();
+        let mut body = Vec::new();
+        while !body.ends_with(b"0\r\n\r\n") {
+            body.push(stream.read_u8().await.unwrap());
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+    })
+    .await;
+    let gateway = gateway(&backend, |limits| {
+        limits.stall_timeout = Duration::from_secs(2);
+        limits.body_rate = Some(1_000);
+    });
+    let mut fields = GET.to_vec();
+    fields[0] = (":method", "POST");
+    fields.push(("content-type", "application/grpc+proto"));
+    let mut raw = Raw::new(gateway.address).await;
+    raw.write(&frame(HEADERS, END_HEADERS, 1, &block(&fields))).await;
+    for _ in 0..30 {
+        raw.write(&frame(DATA, 0, 1, b"x")).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    raw.write(&frame(DATA, END_STREAM, 1, b"x")).await;
+    let head = raw.until(|f| matches!(f.kind, HEADERS | RST_STREAM)).await.unwrap();
+    assert_eq!(head.status(), Some(200));
+}
+
 /// THREATS A13
 #[tokio::test]
 async fn a13_a_reader_that_drips_is_cut() {
