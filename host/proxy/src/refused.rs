@@ -47,7 +47,7 @@ pub(crate) fn count_word(connection: &Connection, reason: &'static str) {
     connection.context.shared.refusals.count(&connection.settings.config.name, reason);
 }
 
-/// The answer to bytes that are no head of HTTP/1.1, which it counts and logs. `head`: their begin.
+/// The answer to bytes that are no head of HTTP/1.1, which it counts and logs. `head`: those bytes.
 pub(crate) fn answer(connection: &Connection, refusal: Refusal, head: &[u8]) -> Bytes {
     count(connection, refusal);
     let identity = Identity::new(&HeaderMap::new(), false);
@@ -103,11 +103,14 @@ struct Asked<'a> {
     path: &'a str,
 }
 
+/// Bytes of a refused head that may go into the log.
+const LOGGED: usize = 1 << 10;
 /// What cannot be read.
 const UNKNOWN: &str = "-";
 
 impl<'a> Asked<'a> {
     fn read(head: &'a [u8]) -> Self {
+        let head = head.get(..LOGGED).unwrap_or(head);
         let line = head.trim_ascii_start().split(|b| matches!(b, b'\r' | b'\n')).next();
         let mut words = line.unwrap_or_default().split(|b| *b == b' ');
         let mut word = || words.next().filter(|word| word.iter().all(u8::is_ascii_graphic));

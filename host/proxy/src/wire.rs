@@ -66,6 +66,8 @@ enum Protocol {
         /// The client was told to calm down, and nothing more is taken from it.
         ended: bool,
     },
+    /// Not at all: HTTP was left. What came before that and belongs to the other protocol.
+    Other(Bytes),
 }
 
 /// Bounds on waiting for a client.
@@ -128,6 +130,27 @@ impl<S: Tcp> Wire<S> {
             closing: None,
             connection: Rc::clone(connection),
         }
+    }
+
+    /// What comes from now on is no HTTP. Not so if something was wrong with what came.
+    #[allow(dead_code, reason = "for upgrades, which switch protocols on the connection")]
+    pub(crate) fn leave_http(&mut self) -> bool {
+        let Protocol::Http1(intake) = &mut self.protocol else { return false };
+        let Some(front) = intake.leave() else { return false };
+        self.protocol = Protocol::Other(front);
+        self.head_since = None;
+        true
+    }
+
+    fn poll_other(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Protocol::Other(front) = &mut self.protocol else { return Poll::Ready(Ok(())) };
+        if front.has_remaining() {
+            let length = front.len().min(buf.remaining());
+            buf.put_slice(&front.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() { self.poll_overdue(cx) } else { read }
     }
 
     fn poll_http1(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -293,6 +316,7 @@ impl<S: Tcp> AsyncRead for Wire<S> {
         match this.protocol {
             Protocol::Http1(_) => this.poll_http1(cx, buf),
             Protocol::Http2 { .. } => this.poll_http2(cx, buf),
+            Protocol::Other(_) => this.poll_other(cx, buf),
         }
     }
 }

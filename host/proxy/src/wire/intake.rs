@@ -36,7 +36,7 @@ enum State {
     /// A byte that the parser refuses was handed out; it may wait for the end of trailers before it looks.
     Poisoned,
     Ended,
-    /// A head was refused; what came before it goes on.
+    /// A head was refused; what came before it goes on. It, and what came with it.
     Refused(Refusal, Bytes),
 }
 
@@ -48,14 +48,12 @@ pub(super) enum Intook {
     BadBody,
     /// No more after a bad body; the request that it belongs to has still to be answered.
     Nothing,
-    /// No more: what follows is no head, for this reason; and its begin.
+    /// No more: what follows is no head, for this reason; it, and what came with it.
     Refused(Refusal, Bytes),
 }
 
 /// Bytes that are read at once while a head is not whole.
 const STEP: usize = 4 << 10;
-/// Bytes of a refused head that are kept for the log.
-const KEPT: usize = 1 << 10;
 /// The end of trailers.
 const END: &[u8] = b"\r\n\r\n";
 
@@ -133,6 +131,20 @@ impl Intake {
         }
     }
 
+    /// What came after the last request that was let through, for another protocol; `None` if a server might have read a
+    /// request in it that we refused.
+    pub(super) fn leave(&mut self) -> Option<Bytes> {
+        let rest = match &self.state {
+            State::Open => std::mem::take(&mut self.held).freeze(),
+            State::Refused(_, rest) if memchr::memchr(b'\n', rest).is_none() => rest.clone(),
+            _ => return None,
+        };
+        match self.ready.is_empty() {
+            true => Some(rest),
+            false => Some([std::mem::take(&mut self.ready), rest].concat().into()),
+        }
+    }
+
     /// Reads some more of a head and says how much.
     fn poll_more(
         &mut self,
@@ -196,5 +208,39 @@ impl Intake {
 }
 
 fn refused(refusal: Refusal, head: &[u8]) -> State {
-    State::Refused(refusal, Bytes::copy_from_slice(head.get(..KEPT).unwrap_or(head)))
+    State::Refused(refusal, Bytes::copy_from_slice(head))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// What the parser gets of these bytes, and what is left for another protocol.
+    fn taken(bytes: &[u8]) -> (Vec<u8>, Option<Bytes>) {
+        let limits = HeadLimits { bytes: 4_096, fields: 10 };
+        let mut intake = Intake::new(limits, Bytes::copy_from_slice(bytes));
+        let (mut space, mut nothing) = ([0; 4_096], tokio::io::empty());
+        let mut buf = ReadBuf::new(&mut space);
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = intake.poll_read(&mut nothing, &mut cx, &mut buf);
+        (buf.filled().to_vec(), intake.leave())
+    }
+
+    #[test]
+    fn what_follows_the_last_request_is_left_for_another_protocol() {
+        let get = b"GET / HTTP/1.1\r\nupgrade: x\r\n\r\n".as_slice();
+        let check = |rest: &[u8], expected: Option<&[u8]>| {
+            let (passed, left) = taken(&[get, rest].concat());
+            assert_eq!(passed, get);
+            assert_eq!(left.as_deref(), expected, "{rest:?}");
+        };
+        check(b"", Some(b""));
+        check(b"hello", Some(b"hello"));
+        check(b"\x81\x85frame", Some(b"\x81\x85frame"));
+        check(b"x y z\r\n", None);
+        check(b"GET / HTTP/1.1\r\nhost: a", Some(b"GET / HTTP/1.1\r\nhost: a"));
+        check(b"GET / HTTP/1.1\r\nx y: a\r\n\r\n", None);
+    }
 }
