@@ -184,6 +184,23 @@ async fn requests_before_a_bad_one_are_answered_first() {
 }
 
 #[tokio::test]
+async fn a_refusal_waits_until_a_slow_reader_has_the_answer_before_it() {
+    let length = 8_000_000;
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+    let backend = Backend::answering([head.as_bytes(), &vec![b'x'; length]].concat()).await;
+    let gateway = Gateway::to(&backend);
+    let mut connection = Connection::new(gateway.address).await;
+    connection.write("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /bad\r\n\r\n").await;
+    connection.head().await;
+    // Nothing is read for a while, so that the gateway cannot write.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let body = connection.read(length).await;
+    assert!(body.iter().all(|byte| *byte == b'x'), "nothing stands in the body");
+    let (rest, _) = connection.rest().await;
+    assert!(rest.starts_with(b"HTTP/1.1 400 "), "{}", rest.escape_ascii());
+}
+
+#[tokio::test]
 async fn heads_in_pieces_are_whole_requests() {
     let backend = Backend::ok().await;
     let gateway = Gateway::to(&backend);
