@@ -34,7 +34,7 @@ pub(crate) use amount::{Amount, Percent, Size, Span, Time, Unit};
 pub(crate) use health::{Circuit, Concurrency, Health, Hedge, Outlier, SuccessRate};
 pub(crate) use listener::{
     ClientAuth, ClientAuthMode, Listener, ListenerLimits, ListenerTls, Protocol, TlsFiles,
-    TlsVersion,
+    TlsVersion, Underscores,
 };
 pub(crate) use one_or_many::OneOrMany;
 pub(crate) use plugin::{Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits};

@@ -1,6 +1,6 @@
 //! The host that a request is for.
 
-use std::fmt;
+use std::{fmt, net::Ipv6Addr};
 
 /// Host and, if given, port, in lower case, without user information (RFC 9110 4.2).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -23,8 +23,13 @@ impl Authority {
         let parsed: http::uri::Authority = text.parse().map_err(|_| AuthorityError)?;
         let host = parsed.host();
         let port = text.get(host.len()..).ok_or(AuthorityError)?;
-        let port_ok = port.is_empty() || (port.starts_with(':') && parsed.port_u16().is_some());
-        let host_ok = !host.is_empty() && host.bytes().all(is_host_byte);
+        let digits = port.strip_prefix(':').unwrap_or("none");
+        let is_number = digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok();
+        let port_ok = port.is_empty() || is_number;
+        let host_ok = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.bytes().all(is_name_byte),
+        };
         if !port_ok || !host_ok {
             return Err(AuthorityError);
         }
@@ -42,8 +47,8 @@ impl Authority {
     }
 }
 
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte)
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._".contains(&byte)
 }
 
 impl fmt::Display for Authority {

@@ -41,6 +41,9 @@ mod path;
 
 mod authority;
 
+#[doc(hidden)]
+pub mod fuzz;
+
 pub use authority::{Authority, AuthorityError};
 pub use circuit::{Circuit, Concurrency, Hedge};
 pub use condition::{Condition, Part, Test};
@@ -51,7 +54,7 @@ pub use expression::{Regex, RegexError};
 pub use health::{Health, HealthKind, HttpHealth, Outlier, PANIC_PERCENT, SuccessRate};
 pub use listener::{
     CertificateFiles, ClientAuth, ClientAuthMode, Listener, ListenerLimits, ListenerTls, Protocols,
-    TlsVersion,
+    TlsVersion, Underscores,
 };
 pub use name::{ListenerName, NameError, PluginName, RouteName, UpstreamName};
 pub use net::{IpNet, IpNetError};

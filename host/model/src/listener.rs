@@ -25,6 +25,19 @@ pub struct Listener {
     pub proxy_protocol: bool,
     /// Answers every request with a redirect to `https` on the same host and path.
     pub redirect_https: bool,
+    /// What becomes of fields whose name has an underscore.
+    pub headers_with_underscores: Underscores,
+}
+
+/// What becomes of request fields whose name has an underscore: to CGI and its heirs `X_User` is `X-User`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Underscores {
+    /// The request is answered 400.
+    Refuse,
+    /// The fields are left out.
+    Drop,
+    /// They pass.
+    Allow,
 }
 
 impl Listener {
@@ -40,6 +53,7 @@ impl Listener {
             inherited: None,
             proxy_protocol: false,
             redirect_https: false,
+            headers_with_underscores: Underscores::Refuse,
         }
     }
 }
@@ -137,6 +151,14 @@ pub struct ListenerLimits {
     pub connections_per_client: usize,
     /// From the connection to the end of the TLS handshake.
     pub handshake_timeout: Duration,
+    /// Bytes a second that a client sends of a body, and takes of a response, on average while it is waited for. `None`: any.
+    pub body_rate: Option<u32>,
+    /// HTTP/2 frames a second that carry no request and no data, and a quarter more at once; over that the connection ends.
+    pub control_frames: u32,
+    /// Requests at the same time of one client, over all its connections; further ones are answered 429.
+    pub requests_per_client: usize,
+    /// Bytes of responses that an HTTP/2 connection keeps for a client that does not take them.
+    pub connection_memory: ByteSize,
 }
 
 impl Default for ListenerLimits {
@@ -152,6 +174,10 @@ impl Default for ListenerLimits {
             streams: 100,                              // RFC 9113 6.5.2 recommends no less
             connections_per_client: 5_000, // a quarter: an office behind one address fits, no client has all
             handshake_timeout: Duration::from_secs(5), // three round trips of a satellite, with losses
+            body_rate: Some(240),                      // a modem of 1984 was five times faster
+            control_frames: 100, // browsers send a few; all streams can be reset
+            requests_per_client: 1_000, // an office: 50 ms each are 20,000 a second
+            connection_memory: ByteSize(1 << 20), // 16 streams of the largest chunk, 64 KiB
         }
     }
 }

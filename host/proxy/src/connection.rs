@@ -1,7 +1,7 @@
 //! One connection of a client, from its first byte to its last.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, OnceCell},
     io,
     net::{IpAddr, SocketAddr},
     rc::Rc,
@@ -19,13 +19,14 @@ use tokio::{
 };
 
 use crate::{
-    http::{self, LAST_REQUEST},
+    clients::Load,
+    http::{self, Budget, LAST_REQUEST},
     listen::{LiveListener, Refusal, RoomPlace, Settings},
     proxied,
     proxy::Connections,
     relay::Relay,
     tls::{self, Session},
-    wire::{Activity, Tcp, Timeouts, Wire},
+    wire::{Activity, Tcp, Wire},
     worker::Context,
 };
 
@@ -58,6 +59,10 @@ pub(crate) struct Connection {
     session: Session,
     /// What takes the connection over when its protocol was changed.
     pub(crate) switched: Cell<Option<Box<Relay>>>,
+    /// What its responses may keep in memory.
+    pub(crate) budget: Rc<Budget>,
+    /// Requests of its peer, once there was one.
+    pub(crate) load: OnceCell<Arc<Load>>,
 }
 
 /// Who is at the other end of a connection.
@@ -92,6 +97,8 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
         activity: Activity::new(),
         session: Session::default(),
         switched: Cell::new(None),
+        budget: Budget::new(settings.config.limits.connection_memory.as_usize()),
+        load: OnceCell::new(),
         settings,
         context,
     };
@@ -138,7 +145,7 @@ fn is_wrong(error: &io::Error) -> bool {
 
 impl Connection {
     async fn begin(mut self, stream: TcpStream, stop: watch::Receiver<()>) -> io::Result<()> {
-        let limit = self.timeouts().header;
+        let limit = self.settings.config.limits.header_timeout;
         if let Some(tls) = &self.settings.tls {
             let limit = self.settings.config.limits.handshake_timeout;
             let accepted = unless_stopped(&stop, tls.accept(stream, limit)).await;
@@ -167,9 +174,8 @@ impl Connection {
         http2: bool,
         stop: watch::Receiver<()>,
     ) -> io::Result<()> {
-        let activity = Rc::clone(&self.activity);
-        let wire = Wire::new(stream, front, !http2, activity, self.timeouts());
         let connection = Rc::new(self);
+        let wire = Wire::new(stream, front, http2, &connection);
         let served = match http2 {
             true => http::serve_http2(connection, wire, stop).await,
             false => http::serve_http1(connection, wire, stop).await,
@@ -186,15 +192,6 @@ impl Connection {
     /// Whom the client's certificate names.
     pub(crate) fn client_identity(&self) -> Option<&Arc<str>> {
         self.session.client()
-    }
-
-    fn timeouts(&self) -> Timeouts {
-        let limits = &self.settings.config.limits;
-        Timeouts {
-            header: limits.header_timeout,
-            idle: limits.idle_timeout,
-            stall: limits.stall_timeout,
-        }
     }
 }
 

@@ -16,10 +16,9 @@ use crate::{
     forward,
     guard::{self, Admitted},
     http::StreamWatch,
-    patience::MIN_RATE,
     policy,
     problem::Problem,
-    redirect,
+    redirect, refused,
     reply::{Reply, ReplyBody, plain_text},
     route::{Ask, Found},
     snapshot::{LiveRoute, Snapshot},
@@ -62,7 +61,13 @@ async fn exchange(
 ) -> Result<Reply, Problem> {
     let snapshot = Arc::clone(finish.snapshot());
     let upgrade = Asked::of(&mut parts, !incoming.is_end_stream());
-    let admitted = guard::admit(connection, parts, finish.identity())?;
+    let admitted = guard::admit(connection, parts, finish.identity()).and_then(|admitted| {
+        finish.enter(admitted.client)?;
+        Ok(admitted)
+    });
+    let admitted = admitted.inspect_err(|problem| {
+        refused::count_word(connection, problem.word());
+    })?;
     if connection.settings.config.redirect_https {
         return redirect::to_https(&admitted);
     }
@@ -178,11 +183,10 @@ fn preflight(route: &LiveRoute, run: &Run) -> Option<Reply> {
 
 fn upload_limits(connection: &Connection, route: &LiveRoute, finish: &Finish) -> UploadLimits {
     let limits = &connection.settings.config.limits;
-    let is_h1 = finish.version() != http::Version::HTTP_2;
     UploadLimits {
         size: route.route().body.unwrap_or(limits.body).0,
         stall: route.route().stall.unwrap_or(limits.stall_timeout),
-        rate: is_h1.then_some(MIN_RATE), // an HTTP/2 stream that idles holds no connection
+        rate: limits.body_rate.filter(|_| !finish.is_grpc()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -13,9 +14,11 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version, header, request::Parts
 use tokio::time::Instant;
 
 use crate::{
+    clients::Room,
     connection::Connection,
     guard::Identity,
     policy::{Shaping, Wishes},
+    problem::Problem,
     proxy_status::ProxyError,
     reply::grpc,
     snapshot::{LiveRoute, Snapshot},
@@ -43,6 +46,8 @@ pub(crate) struct Finish {
     is_grpc: bool,
     blamed: Option<ProxyError>,
     wishes: Option<Box<Wishes>>,
+    /// Among the requests of its client.
+    room: Option<Room>,
 }
 
 /// What the client asked for, in its own words; kept for the access log only.
@@ -87,7 +92,21 @@ impl Finish {
             is_grpc: grpc::is_call(parts),
             blamed: None,
             wishes: None,
+            room: None,
         }
+    }
+
+    /// Counts it among the requests of its client, if that has room for it.
+    pub(crate) fn enter(&mut self, client: IpAddr) -> Result<(), Problem> {
+        let connection = &self.connection;
+        let most = connection.settings.config.limits.requests_per_client;
+        let clients = &connection.context.shared.clients;
+        let room = match client == connection.peer {
+            true => connection.load.get_or_init(|| clients.load(client)).enter(most),
+            false => clients.load(client).enter(most),
+        };
+        self.room = Some(room.ok_or(Problem::TooManyRequests)?);
+        Ok(())
     }
 
     /// The route was found, the run through its filters begins.
@@ -272,6 +291,7 @@ impl Finish {
     }
 }
 
+/// gRPC over HTTP/2 (`application/grpc`, `application/grpc+proto`, ...).
 fn filter_line(report: SlotReport<'_>) -> Option<FilterLine<'_>> {
     Some(FilterLine {
         name: report.plugin.as_str(),

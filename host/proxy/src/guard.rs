@@ -9,7 +9,7 @@ mod trace;
 use std::net::IpAddr;
 
 use edgewit_chain::{Exchange, Scheme};
-use edgewit_model::{Authority, NormalizedPath, RouteName, UpstreamName};
+use edgewit_model::{Authority, NormalizedPath, RouteName, Underscores, UpstreamName};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
     header::{self, HOST},
@@ -19,6 +19,7 @@ use http::{
 use crate::{
     connection::Connection,
     fields::{accepts_trailers, announced_trailers, strip_hop_by_hop},
+    http::HEADER_LIST,
     problem::Problem,
 };
 
@@ -71,8 +72,10 @@ pub(crate) fn admit(
         return Err(Problem::MethodNotAllowed(ALLOWED));
     }
     check_framing(&fields)?;
-    check_names(&fields)?;
+    check_size(&fields, version, connection)?;
+    check_names(&mut fields, connection.settings.config.headers_with_underscores)?;
     check_expectation(&fields)?;
+    check_credentials(&fields)?;
     let authority = authority(&uri, &fields, version, connection)?;
     if !connection.may_carry(&authority) {
         return Err(Problem::Misdirected);
@@ -91,6 +94,7 @@ pub(crate) fn admit(
         trusted: &connection.settings.config.trusted_proxies,
         scheme: connection.scheme,
     };
+    join_cookies(&mut fields, version);
     let client = forwarded::rewrite(&mut fields, &peer, &authority);
     identity.write(&mut fields);
     Ok(Admitted { method, authority, path, query, fields, version, client, trailers })
@@ -107,12 +111,49 @@ fn check_framing(fields: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// HTTP/1 has the same bounds on its bytes (`wire/framing/head.rs`); of HTTP/2 only the parser sees those.
+fn check_size(
+    fields: &HeaderMap,
+    version: Version,
+    connection: &Connection,
+) -> Result<(), Problem> {
+    if version != Version::HTTP_2 {
+        return Ok(());
+    }
+    let bytes: usize =
+        fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    let is_in_bounds =
+        fields.len() <= connection.settings.config.limits.headers && bytes <= HEADER_LIST as usize;
+    if is_in_bounds { Ok(()) } else { Err(Problem::HeadTooLarge) }
+}
+
 /// `X_User` and `X-User` are one variable to CGI and its heirs (THREATS H5).
-fn check_names(fields: &HeaderMap) -> Result<(), Problem> {
-    if fields.keys().any(|name| name.as_str().contains('_')) {
+fn check_names(fields: &mut HeaderMap, policy: Underscores) -> Result<(), Problem> {
+    let has_underscore = |name: &HeaderName| name.as_str().contains('_');
+    if policy == Underscores::Allow || !fields.keys().any(has_underscore) {
+        return Ok(());
+    }
+    if policy == Underscores::Refuse {
         return Err(Problem::BadRequest("a field name with an underscore"));
     }
+    let named: Vec<HeaderName> =
+        fields.keys().filter(|name| has_underscore(name)).cloned().collect();
+    for name in named {
+        fields.remove(name);
+    }
     Ok(())
+}
+
+/// The crumbs of a cookie that HTTP/2 may cut it into are one field everywhere else (RFC 9113 8.2.3).
+fn join_cookies(fields: &mut HeaderMap, version: Version) {
+    let all = fields.get_all(header::COOKIE);
+    if version != Version::HTTP_2 || all.iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = all.iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(b"; ".as_slice())) {
+        fields.insert(header::COOKIE, cookie);
+    }
 }
 
 /// RFC 9110 10.1.1.
@@ -122,6 +163,14 @@ fn check_expectation(fields: &HeaderMap) -> Result<(), Problem> {
         Ok(())
     } else {
         Err(Problem::ExpectationFailed)
+    }
+}
+
+/// Of two credentials a filter may check one and an upstream believe the other (THREATS H5).
+fn check_credentials(fields: &HeaderMap) -> Result<(), Problem> {
+    match fields.get_all(header::AUTHORIZATION).iter().nth(1) {
+        Some(_) => Err(Problem::BadRequest("more than one `authorization`")),
+        None => Ok(()),
     }
 }
 
@@ -220,6 +269,37 @@ mod tests {
         for bad in ["/%2fadmin", "/x/..;/admin", "*"] {
             assert!(target(&uri(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_with_underscores_pass_by_policy() {
+        let check = |policy, expected: Option<&[&str]>| {
+            let mut fields = HeaderMap::new();
+            for name in ["x_user", "x-user"] {
+                fields.append(name, HeaderValue::from_static("a"));
+            }
+            let checked = check_names(&mut fields, policy).ok();
+            let kept = checked.map(|()| fields.keys().map(HeaderName::as_str).collect::<Vec<_>>());
+            assert_eq!(kept.as_deref(), expected, "{policy:?}");
+        };
+        check(Underscores::Refuse, None);
+        check(Underscores::Drop, Some(&["x-user"]));
+        check(Underscores::Allow, Some(&["x_user", "x-user"]));
+    }
+
+    #[test]
+    fn crumbs_of_a_cookie_are_one() {
+        let mut fields = HeaderMap::new();
+        for crumb in ["a=b", "c=d"] {
+            fields.append(header::COOKIE, HeaderValue::from_static(crumb));
+        }
+        join_cookies(&mut fields, Version::HTTP_11);
+        assert_eq!(fields.len(), 2);
+        join_cookies(&mut fields, Version::HTTP_2);
+        assert_eq!(
+            (fields.len(), &fields[header::COOKIE]),
+            (1, &HeaderValue::from_static("a=b; c=d"))
+        );
     }
 
     #[test]

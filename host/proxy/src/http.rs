@@ -1,5 +1,7 @@
 //! HTTP/1 and HTTP/2 on one connection, and how it ends.
 
+mod budget;
+
 mod stream;
 
 mod switch;
@@ -17,10 +19,11 @@ use tokio::sync::watch;
 
 use crate::{
     connection::Connection,
-    exchange,
+    exchange, refused,
     reply::ReplyBody,
-    wire::{Tcp, Wire},
+    wire::{Refusal, Tcp, Wire},
 };
+pub(crate) use budget::Budget;
 pub(crate) use stream::{StreamWatch, Streams};
 use switch::Switchboard;
 
@@ -30,12 +33,15 @@ const USUAL_FIELDS: usize = 100;
 const MIN_BUFFER: usize = 8 << 10;
 /// A head and the begin of a body.
 const BUFFER_BEYOND_HEAD: usize = 16 << 10;
-/// Bytes of the header list of an HTTP/2 request (THREATS 3).
-const HEADER_LIST: u32 = 16 << 10;
+/// Bytes of the header list of an HTTP/2 request (THREATS 3), as RFC 9113 6.5.2 counts them.
+pub(crate) const HEADER_LIST: u32 = 16 << 10;
+/// Beyond this h2 answers 431 by itself, unseen; between the two we do.
+const HEADER_LIST_H2: u32 = 2 * HEADER_LIST;
 /// Window of a stream, and of a connection: what a client may send before the upstream takes it.
 const WINDOWS: (u32, u32) = (64 << 10, 1 << 20);
-/// Bytes of a response that are kept for an HTTP/2 stream whose client does not read.
-const SEND_BUFFER: usize = 64 << 10;
+/// Bytes of a response that are kept in h2 for a stream whose client does not read, and the chunk that goes beyond: one
+/// frame, so that the socket has something while the next chunk is fetched.
+const SEND_BUFFER: usize = 16 << 10;
 /// Streams that were reset before they were served; more are an attack (CVE-2023-44487).
 const PENDING_RESETS: usize = 20;
 /// Streams that were reset for errors of the client.
@@ -68,7 +74,11 @@ pub(crate) async fn serve_http1<S: Tcp>(
     let shut_down = |c: Pin<&mut &mut http1::Connection<_, _>>| {
         Pin::new(&mut **c.get_mut()).graceful_shutdown();
     };
-    drive(&mut serving, shut_down, &connection, stop, true).await?;
+    let served = drive(&mut serving, shut_down, &connection, stop, true).await;
+    if served.as_ref().is_err_and(|error| error.is_parse()) {
+        refused::count(&connection, Refusal::Parser);
+    }
+    served?;
     if let Some(relay) = switchboard.take() {
         switch::take_over(serving.into_parts(), *relay).await;
     }
@@ -82,13 +92,13 @@ pub(crate) async fn serve_http2<S: Tcp>(
     stop: watch::Receiver<()>,
 ) -> hyper::Result<()> {
     let limits = &connection.settings.config.limits;
-    let streams = Streams::new(limits.stall_timeout);
+    let streams = Streams::new(limits.stall_timeout, limits.body_rate, &connection.budget);
     let mut builder = http2::Builder::new(streams.clone());
     builder
         .timer(TokioTimer::new())
         .enable_connect_protocol() // whether a route allows it is another question
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(HEADER_LIST)
+        .max_header_list_size(HEADER_LIST_H2)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(ERROR_RESETS)
         .initial_stream_window_size(WINDOWS.0)

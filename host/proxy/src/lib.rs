@@ -61,6 +61,10 @@ mod problem;
 
 mod proxy_status;
 
+mod refused;
+
+mod clients;
+
 mod finish;
 
 mod afterwards;
@@ -76,6 +80,9 @@ mod patience;
 mod random;
 
 mod hex;
+
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use listen::{Adopted, ListenError, Renewal, Renewed};
 pub use observe::FilterObserver;

@@ -21,9 +21,6 @@ pub(crate) struct Patience {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// Bytes a second below which an HTTP/1.1 peer is too slow: a modem of 1984 was five times faster.
-pub(crate) const MIN_RATE: u32 = 240;
-
 impl Patience {
     /// `limit`: the longest time without progress. `rate`: bytes a second on average, `None`: any.
     pub(crate) fn new(limit: Duration, rate: Option<u32>) -> Self {

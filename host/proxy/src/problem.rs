@@ -43,6 +43,10 @@ pub(crate) enum Problem {
     LoopDetected,
     /// The connection was made for another host (RFC 9110 15.5.20).
     Misdirected,
+    /// The client has too many requests under way.
+    TooManyRequests,
+    /// The head has more fields, or more bytes of them, than allowed.
+    HeadTooLarge,
 }
 
 impl Problem {
@@ -61,6 +65,8 @@ impl Problem {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Problem::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Problem::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Problem::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         }
     }
 
@@ -82,6 +88,8 @@ impl Problem {
             Problem::Overloaded => "overloaded",
             Problem::LoopDetected => "loop",
             Problem::Misdirected => "misdirected",
+            Problem::TooManyRequests => "too-many-requests",
+            Problem::HeadTooLarge => "head-too-large",
         }
     }
 
@@ -99,23 +107,29 @@ impl Problem {
     /// The answer: RFC 9457 with nothing but the status, its name and the request's id.
     pub(crate) fn into_reply(self, request_id: &str) -> Reply {
         let status = self.status();
-        let title = status.canonical_reason().unwrap_or("Error");
-        let body = format!(
-            "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{},\"instance\":\"{request_id}\"}}\n",
-            status.as_u16()
-        );
+        let body = document(status, request_id);
         let mut fields = HeaderMap::with_capacity(8);
         fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let (error, close) = (Some(self.word()), self.closes());
-        if matches!(self, Problem::Overloaded) {
-            fields.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
-        }
-        if let Problem::MethodNotAllowed(allow) = self {
-            fields.insert(header::ALLOW, allow);
+        match self {
+            Problem::MethodNotAllowed(allow) => drop(fields.insert(header::ALLOW, allow)),
+            Problem::TooManyRequests | Problem::Overloaded => {
+                fields.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            }
+            _ => {}
         }
         let head = ResponseHead { status, fields };
         Reply { head, source: Source::Full(body.into()), error, close, trailers: None }
     }
+}
+
+/// What clients are told (RFC 9457).
+pub(crate) fn document(status: StatusCode, request_id: &str) -> String {
+    let title = status.canonical_reason().unwrap_or("Error");
+    format!(
+        "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{},\"instance\":\"{request_id}\"}}\n",
+        status.as_u16()
+    )
 }
 
 impl From<Failed> for Problem {

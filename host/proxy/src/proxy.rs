@@ -16,7 +16,9 @@ use edgewit_telemetry::{Metrics, UpDown, families};
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    clients::Clients,
     listen::{Adopted, ListenError, Plan, Renewal, Socket, Sources},
+    refused::Refusals,
     retries::Retries,
     snapshot::Snapshot,
     tls::CertificateInfo,
@@ -42,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) retries: Retries,
     pub(crate) connections: Connections,
     pub(crate) tunnels: UpDown,
+    pub(crate) refusals: Refusals,
+    pub(crate) clients: Clients,
 }
 
 /// Open connections of all listeners and workers.
@@ -86,6 +90,8 @@ impl Proxy {
             retries: Retries::new(metrics),
             connections: Connections::default(),
             tunnels: metrics.up_down(&families::TUNNELS, &[]),
+            refusals: Refusals::new(metrics),
+            clients: Clients::new(),
         });
         let count = workers.map_or_else(default_workers, |n| n.max(1));
         let start = |index| Worker::start(index, Arc::clone(&shared));

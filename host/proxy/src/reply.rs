@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -261,7 +261,7 @@ impl Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.get_mut();
         if let Some(watch) = &this.watch {
-            watch.asked();
+            ready!(watch.poll_asked(cx));
         }
         if std::mem::take(&mut this.cut) {
             this.ended(Some(SummaryEnding::HostCut));
@@ -317,13 +317,15 @@ impl ReplyBody {
     }
 
     fn handed(&mut self, frame: &Frame<Bytes>) {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
         if let Some(finish) = &mut self.finish {
-            finish.sent(frame.data_ref().map_or(0, Bytes::len));
+            finish.sent(bytes);
         }
         if self.has_ended() {
             self.ended(None); // nobody may ask again
-        } else if let Some(watch) = &self.watch {
-            watch.handed();
+        }
+        if let Some(watch) = &self.watch {
+            watch.handed(bytes);
         }
     }
 }

@@ -1,9 +1,18 @@
 //! The bytes of a client's connection, under watch.
 
-mod framing;
+mod activity;
+
+mod closing;
+
+mod frames;
+
+pub(crate) mod framing;
+
+mod intake;
+
+mod refusal;
 
 use std::{
-    cell::Cell,
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
@@ -12,6 +21,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use edgewit_model::ListenerLimits;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -20,59 +30,51 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::patience::{MIN_RATE, Patience};
-use framing::Framing;
+use crate::{connection::Connection, patience::Patience, refused};
+pub(crate) use activity::Activity;
+use closing::Closing;
+use frames::Frames;
+use framing::HeadLimits;
+use intake::{Intake, Intook};
+pub(crate) use refusal::Refusal;
 
 /// The bytes of a client's connection, with the timers that hyper does not have: first head, begun head, idle, and a reader
-/// that does not read. HTTP/1.1 is also checked for ambiguous framing before hyper sees it.
-///
-/// A violation becomes a byte that hyper refuses, then the end of the stream: hyper answers 400 and closes.
+/// that does not read. HTTP/1.1 is read strictly before hyper sees it, and what is refused is answered here; of HTTP/2
+/// frames are counted.
 pub(crate) struct Wire<S: Tcp> {
     stream: S,
-    /// Read before the protocol was known.
-    front: Bytes,
-    framing: Option<Framing>,
-    refused: Refused,
-    activity: Rc<Activity>,
+    protocol: Protocol,
+    connection: Rc<Connection>,
     timeouts: Timeouts,
     timer: Option<Pin<Box<Sleep>>>,
     head_since: Option<Instant>,
     write: Patience,
+    /// The last write did not get all out.
+    is_blocked: bool,
+    /// What is said to a client that was refused, when all that came before is answered.
+    last_words: Bytes,
+    closing: Option<Closing>,
 }
 
-/// Whether a violation was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refused {
-    No,
-    /// The poison was handed out; hyper may wait for the end of the head before it looks.
-    Poisoned,
-    Ended,
-}
-
-/// The end of any head.
-const END_OF_HEAD: &[u8] = b"\r\n\r\n";
-
-/// What requests and their connection tell each other.
-#[derive(Debug)]
-pub(crate) struct Activity {
-    /// Requests whose response has not ended.
-    pub(crate) in_flight: Cell<u32>,
-    /// Requests so far.
-    pub(crate) requests: Cell<u64>,
-    /// Since when there was none in flight.
-    pub(crate) idle_since: Cell<Instant>,
-    /// The connection must not look as if it had ended cleanly.
-    pub(crate) reset: Cell<bool>,
-    /// No further request after those in flight.
-    pub(crate) closing: Cell<bool>,
+/// How the bytes are watched.
+enum Protocol {
+    Http1(Intake),
+    Http2 {
+        frames: Frames,
+        /// Read before the protocol was known.
+        front: Bytes,
+        /// The client was told to calm down, and nothing more is taken from it.
+        ended: bool,
+    },
+    /// Not at all: HTTP was left. What came before that and belongs to the other protocol.
+    Other(Bytes),
 }
 
 /// Bounds on waiting for a client.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Timeouts {
-    pub(crate) header: Duration,
-    pub(crate) idle: Duration,
-    pub(crate) stall: Duration,
+struct Timeouts {
+    header: Duration,
+    idle: Duration,
 }
 
 /// A stream over TCP.
@@ -92,103 +94,128 @@ impl Tcp for TlsStream<TcpStream> {
     }
 }
 
-impl Activity {
-    pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self {
-            in_flight: Cell::new(0),
-            requests: Cell::new(0),
-            idle_since: Cell::new(Instant::now()),
-            reset: Cell::new(false),
-            closing: Cell::new(false),
-        })
-    }
-
-    /// A request began.
-    pub(crate) fn begin(&self) {
-        self.in_flight.set(self.in_flight.get() + 1);
-        self.requests.set(self.requests.get() + 1);
-    }
-
-    /// Returns when there has been no request for so long, beginning now.
-    pub(crate) async fn quiet_for(&self, pause: Duration) {
-        let mut since = Instant::now();
-        loop {
-            sleep_until(since + pause).await;
-            let latest = match self.in_flight.get() {
-                0 => since.max(self.idle_since.get()),
-                _ => Instant::now(),
-            };
-            if latest == since {
-                return;
-            }
-            since = latest;
-        }
-    }
-
-    /// A request ended.
-    pub(crate) fn end(&self) {
-        self.in_flight.set(self.in_flight.get().saturating_sub(1));
-        self.idle_since.set(Instant::now());
+impl Timeouts {
+    fn new(limits: &ListenerLimits) -> Self {
+        Self { header: limits.header_timeout, idle: limits.idle_timeout }
     }
 }
 
 impl<S: Tcp> Wire<S> {
-    /// `strict`: the protocol is HTTP/1.
+    /// `front`: read before the protocol was known.
     pub(crate) fn new(
         stream: S,
         front: Bytes,
-        strict: bool,
-        activity: Rc<Activity>,
-        timeouts: Timeouts,
+        is_http2: bool,
+        connection: &Rc<Connection>,
     ) -> Self {
+        let limits = &connection.settings.config.limits;
+        let protocol = match is_http2 {
+            true => {
+                Protocol::Http2 { frames: Frames::new(limits.control_frames), front, ended: false }
+            }
+            false => {
+                let bytes = limits.header_bytes.as_usize();
+                Protocol::Http1(Intake::new(HeadLimits { bytes, fields: limits.headers }, front))
+            }
+        };
         Self {
             stream,
-            front,
-            framing: strict.then(Framing::new),
-            refused: Refused::No,
-            activity,
-            timeouts,
+            protocol,
+            timeouts: Timeouts::new(limits),
             timer: None,
             head_since: None,
-            write: Patience::new(timeouts.stall, strict.then_some(MIN_RATE)),
+            write: Patience::new(limits.stall_timeout, limits.body_rate),
+            is_blocked: false,
+            last_words: Bytes::new(),
+            closing: None,
+            connection: Rc::clone(connection),
         }
     }
 
     /// What comes from now on is no HTTP. Not so if something was wrong with what came.
     pub(crate) fn leave_http(&mut self) -> bool {
-        self.framing = None;
+        let Protocol::Http1(intake) = &mut self.protocol else { return false };
+        let Some(front) = intake.leave() else { return false };
+        self.protocol = Protocol::Other(front);
         self.head_since = None;
-        self.refused == Refused::No
+        true
     }
 
-    fn poll_stream(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.front.has_remaining() {
-            let length = self.front.len().min(buf.remaining());
-            buf.put_slice(&self.front.split_to(length));
-            if buf.remaining() > 0 {
-                // What is here too comes with it; an error will come again.
-                let _ = Pin::new(&mut self.stream).poll_read(cx, buf);
-            }
+    fn poll_other(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Protocol::Other(front) = &mut self.protocol else { return Poll::Ready(Ok(())) };
+        if front.has_remaining() {
+            let length = front.len().min(buf.remaining());
+            buf.put_slice(&front.split_to(length));
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() { self.poll_overdue(cx) } else { read }
     }
 
-    /// Checks what was read; takes back what comes after a violation.
-    fn check(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
-        let Some(framing) = &mut self.framing else { return };
-        let fresh = buf.filled().get(before..).unwrap_or_default();
-        if let Err(violation) = framing.read(fresh) {
-            let at = before + violation.at;
-            if let Some(byte) = buf.filled_mut().get_mut(at) {
-                *byte = violation.poison;
+    fn poll_http1(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Protocol::Http1(intake) = &mut self.protocol else { return Poll::Ready(Ok(())) };
+        let read = intake.poll_read(&mut self.stream, cx, buf);
+        let (is_in_head, heads) = (intake.is_in_head(), intake.heads());
+        self.head_is_begun(is_in_head);
+        match read {
+            Poll::Ready(Ok(Intook::Bytes)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(Intook::BadBody)) => {
+                refused::count(&self.connection, Refusal::BodyFraming);
+                Poll::Ready(Ok(()))
             }
-            buf.set_filled(at + 1);
-            self.refused = Refused::Poisoned;
+            Poll::Ready(Ok(Intook::Nothing)) => {
+                self.connection.activity.poll_quiet(heads, self.is_blocked, cx).map(Ok)
+            }
+            Poll::Ready(Ok(Intook::Refused(refusal, head))) => {
+                let activity = &self.connection.activity;
+                ready!(activity.poll_quiet(heads, self.is_blocked, cx));
+                if self.last_words.is_empty() {
+                    self.last_words = refused::answer(&self.connection, refusal, &head);
+                }
+                Poll::Ready(Ok(())) // as if the client had closed: hyper ends, and closing speaks
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.poll_overdue(cx),
         }
-        let in_head = framing.is_in_head();
+    }
+
+    fn poll_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Protocol::Http2 { frames, front, ended } = &mut self.protocol else {
+            return Poll::Ready(Ok(()));
+        };
+        if *ended {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let before = buf.filled().len();
+        if front.has_remaining() {
+            let length = front.len().min(buf.remaining());
+            buf.put_slice(&front.split_to(length));
+        } else {
+            match Pin::new(&mut self.stream).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return self.poll_overdue(cx),
+            }
+        }
+        let read = frames.read(buf.filled().get(before..).unwrap_or_default());
+        let is_in_head = frames.is_in_head();
+        if let Err(refusal) = read {
+            *ended = true;
+            if let Some(goaway) = frames.calm() {
+                // A client that does not read does not get it.
+                let _ = Pin::new(&mut self.stream).poll_write(cx, &goaway);
+                let _ = Pin::new(&mut self.stream).poll_flush(cx);
+            }
+            refused::count(&self.connection, refusal);
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        self.head_is_begun(is_in_head);
+        Poll::Ready(Ok(()))
+    }
+
+    fn head_is_begun(&mut self, is_begun: bool) {
         self.head_since =
-            if in_head { self.head_since.or_else(|| Some(Instant::now())) } else { None };
+            if is_begun { self.head_since.or_else(|| Some(Instant::now())) } else { None };
     }
 
     /// Nothing came. Whether that is so for too long.
@@ -217,13 +244,17 @@ impl<S: Tcp> Wire<S> {
 
     /// Until when the client must have sent something, and whether it is idle until then.
     fn deadline(&self, now: Instant) -> (Instant, bool) {
-        if self.activity.in_flight.get() > 0 {
+        let activity = &self.connection.activity;
+        if let (Protocol::Http2 { .. }, Some(since)) = (&self.protocol, self.head_since) {
+            return (since + self.timeouts.header, false); // nothing else can come before its end
+        }
+        if activity.in_flight.get() > 0 {
             return (now + self.timeouts.idle, true); // bodies have timers of their own
         }
-        let idle_since = self.activity.idle_since.get();
+        let idle_since = activity.idle_since.get();
         match self.head_since {
             Some(since) => (since + self.timeouts.header, false),
-            None if self.activity.requests.get() == 0 => (idle_since + self.timeouts.header, false),
+            None if activity.requests.get() == 0 => (idle_since + self.timeouts.header, false),
             None => (idle_since + self.timeouts.idle, true),
         }
     }
@@ -235,8 +266,12 @@ impl<S: Tcp> Wire<S> {
         result: Poll<io::Result<T>>,
         bytes: impl FnOnce(&T) -> usize,
     ) -> Poll<io::Result<T>> {
+        let was_blocked = std::mem::replace(&mut self.is_blocked, result.is_pending());
         match result {
             Poll::Ready(result) => {
+                if was_blocked {
+                    self.connection.activity.wake();
+                }
                 self.write.moved(result.as_ref().map_or(0, bytes));
                 Poll::Ready(result)
             }
@@ -245,6 +280,28 @@ impl<S: Tcp> Wire<S> {
                 Poll::Pending => Poll::Pending,
             },
         }
+    }
+
+    /// Sees what was written over HTTP/2.
+    fn wrote(&mut self, bytes: &[u8]) {
+        if let Protocol::Http2 { frames, .. } = &mut self.protocol {
+            let refused = frames.wrote(bytes);
+            self.connection.budget.written(frames.take_data_written());
+            if let Some(refusal) = refused {
+                refused::count(&self.connection, refusal);
+            }
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.protocol, Protocol::Http2 { ended: true, .. })
+    }
+
+    /// May the client be sending what nobody reads?
+    fn lingers(&self) -> bool {
+        let is_refused =
+            matches!(&self.protocol, Protocol::Http1(intake) if intake.is_in_message());
+        (is_refused || !self.last_words.is_empty()) && !self.connection.activity.reset.get()
     }
 }
 
@@ -255,21 +312,10 @@ impl<S: Tcp> AsyncRead for Wire<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.refused != Refused::No {
-            if this.refused == Refused::Poisoned && buf.remaining() >= END_OF_HEAD.len() {
-                buf.put_slice(END_OF_HEAD);
-            }
-            this.refused = Refused::Ended;
-            return Poll::Ready(Ok(()));
-        }
-        let before = buf.filled().len();
-        match this.poll_stream(cx, buf) {
-            Poll::Ready(Ok(())) => {
-                this.check(buf, before);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => this.poll_overdue(cx),
+        match this.protocol {
+            Protocol::Http1(_) => this.poll_http1(cx, buf),
+            Protocol::Http2 { .. } => this.poll_http2(cx, buf),
+            Protocol::Other(_) => this.poll_other(cx, buf),
         }
     }
 }
@@ -281,7 +327,13 @@ impl<S: Tcp> AsyncWrite for Wire<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.has_ended() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let result = Pin::new(&mut this.stream).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = result {
+            this.wrote(buf.get(..written).unwrap_or_default());
+        }
         this.written(cx, result, |n| *n)
     }
 
@@ -291,7 +343,17 @@ impl<S: Tcp> AsyncWrite for Wire<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.has_ended() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(mut written)) = result {
+            for buf in bufs {
+                let part = buf.get(..written).unwrap_or(buf);
+                this.wrote(part);
+                written -= part.len();
+            }
+        }
         this.written(cx, result, |n| *n)
     }
 
@@ -307,14 +369,17 @@ impl<S: Tcp> AsyncWrite for Wire<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_shutdown(cx);
+        let lingers = this.lingers();
+        let last_words = &this.last_words;
+        let closing = this.closing.get_or_insert_with(|| Closing::new(last_words.clone()));
+        let result = closing.poll(&mut this.stream, lingers, cx);
         this.written(cx, result, |()| 0)
     }
 }
 
 impl<S: Tcp> Drop for Wire<S> {
     fn drop(&mut self) {
-        if self.activity.reset.get() {
+        if self.connection.activity.reset.get() {
             // Closed by a reset: a response that ends with its connection must not look whole (RFC 9112 6.3).
             let _ = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
         }

@@ -175,6 +175,9 @@ families! {
     /// Looks for endpoints.
     DISCOVERY_LOOKS = "edgewit_discovery_looks", Kind::Counter,
         "Looks for the endpoints of an upstream, by result";
+    /// What the front door refused.
+    REQUESTS_REFUSED = "edgewit_requests_refused", Kind::Counter,
+        "Requests, streams and connections that the front door refused, by listener and reason";
     /// The running program.
     BUILD_INFO = "edgewit_build", Kind::Info, "The running program";
 }

@@ -10,6 +10,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 pub use incoming::InBody;
 pub use outgoing::OutBody;
+pub use trailers::{MAX_TRAILERS, TooManyTrailers, checked_trailers, may_trail};
 
 pub(crate) use incoming::Hold;
 pub(crate) use outgoing::Watch;

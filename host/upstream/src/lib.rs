@@ -53,7 +53,9 @@ mod budget;
 pub use balance::{
     Ask, Candidates, Member, Policy, TABLE as BALANCE_POLICIES, Variant as BalancePolicy,
 };
-pub use body::{BodyError, Cause, InBody, OutBody};
+pub use body::{
+    BodyError, Cause, InBody, MAX_TRAILERS, OutBody, TooManyTrailers, checked_trailers, may_trail,
+};
 pub use budget::Budget;
 pub use circuit::{Circuit, RetryPermit};
 pub use connect::ConnectError;

@@ -24,6 +24,20 @@ pub(crate) struct Listener {
     pub(crate) proxy_protocol: Option<At<bool>>,
     /// Answers every request with a redirect to `https` on the same host and path. Default: no.
     pub(crate) redirect_https: Option<At<bool>>,
+    /// What becomes of request fields whose name has an underscore. Default: `refuse`.
+    pub(crate) headers_with_underscores: Option<Underscores>,
+}
+
+/// What becomes of request fields whose name has an underscore; to many servers `X_User` is the same as `X-User`.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Underscores {
+    /// The request is answered 400.
+    Refuse,
+    /// The fields are left out.
+    Drop,
+    /// They pass.
+    Allow,
 }
 
 /// A protocol of a listener.
@@ -119,4 +133,14 @@ pub(crate) struct ListenerLimits {
     pub(crate) connections_per_client: Option<At<u64>>,
     /// Time for the TLS handshake. Default: `5s`.
     pub(crate) handshake_timeout: Option<At<Amount<Time>>>,
+    /// Bytes a second that a client must send of a body and take of a response, on average while it is waited for; `0B`
+    /// expects nothing. Default: `240B`.
+    pub(crate) body_rate: Option<At<Amount<Size>>>,
+    /// HTTP/2 frames a second on a connection that carry no request and no data, beyond those that data sent earns.
+    /// Default: 100.
+    pub(crate) control_frames: Option<At<u64>>,
+    /// Requests at the same time of one client address (IPv6: its /64) over all its connections. Default: 1000.
+    pub(crate) requests_per_client: Option<At<u64>>,
+    /// Bytes of responses that are kept for an HTTP/2 connection whose client does not take them. Default: `1MiB`.
+    pub(crate) connection_memory: Option<At<Amount<Size>>>,
 }

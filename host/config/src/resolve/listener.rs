@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use edgewit_model::{Admin, IpNet, Listener, ListenerLimits, ListenerName, Protocols};
+use edgewit_model::{Admin, IpNet, Listener, ListenerLimits, ListenerName, Protocols, Underscores};
 
 use super::{Cx, tls::listener_tls};
 use crate::{
@@ -45,6 +45,7 @@ pub(super) fn listener(
         inherited,
         proxy_protocol,
         redirect_https,
+        headers_with_underscores: underscores(raw.headers_with_underscores),
         ..Listener::new(name, listen)
     })
 }
@@ -134,6 +135,33 @@ fn trusted(raw: Option<&At<Vec<At<String>>>>, cx: &mut Cx<'_, '_>) -> Vec<IpNet>
     out
 }
 
+fn underscores(raw: Option<raw::Underscores>) -> Underscores {
+    match raw {
+        None | Some(raw::Underscores::Refuse) => Underscores::Refuse,
+        Some(raw::Underscores::Drop) => Underscores::Drop,
+        Some(raw::Underscores::Allow) => Underscores::Allow,
+    }
+}
+
+/// `0B`: none.
+fn body_rate(raw: &raw::ListenerLimits, cx: &mut Cx<'_, '_>, default: Option<u32>) -> Option<u32> {
+    let (Some(rate), Some(at)) = (cx.amount(&raw.body_rate), &raw.body_rate) else {
+        return default;
+    };
+    match u32::try_from(rate.0) {
+        Ok(0) => None,
+        Ok(rate) => Some(rate),
+        Err(_) => {
+            cx.error(
+                code::INVALID_VALUE,
+                &at.span,
+                "a rate here is `0B` to `4294967295B` a second",
+            );
+            default
+        }
+    }
+}
+
 fn limits(raw: &raw::ListenerLimits, cx: &mut Cx<'_, '_>) -> ListenerLimits {
     let default = ListenerLimits::default();
     let connections = cx.count(&raw.connections, 1..=MOST_CONNECTIONS, default.connections);
@@ -149,6 +177,14 @@ fn limits(raw: &raw::ListenerLimits, cx: &mut Cx<'_, '_>) -> ListenerLimits {
         streams: cx.count(&raw.streams, 1..=10_000, default.streams),
         connections_per_client: cx.count(&raw.connections_per_client, 1..=MOST_CONNECTIONS, share),
         handshake_timeout: cx.time(&raw.handshake_timeout, default.handshake_timeout),
+        body_rate: body_rate(raw, cx, default.body_rate),
+        control_frames: cx.count(&raw.control_frames, 1..=1_000_000, default.control_frames),
+        requests_per_client: cx.count(
+            &raw.requests_per_client,
+            1..=10_000_000,
+            default.requests_per_client,
+        ),
+        connection_memory: cx.size(&raw.connection_memory, default.connection_memory),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edgewit_model::{
     Action, Balance, Circuit, ClientAuthMode, Concurrency, Config, Health, HealthKind, HostPattern,
-    Isolation, LogTarget, OnError, Outlier, SuccessRate, TlsVersion,
+    Isolation, ListenerLimits, LogTarget, OnError, Outlier, SuccessRate, TlsVersion, Underscores,
 };
 
 use super::*;
@@ -270,4 +270,33 @@ fn the_schema_describes_every_key() {
     assert_eq!(route["timeout"]["type"], "string");
     assert_eq!(schema["additionalProperties"], false);
     assert!(!schema.to_string().contains("null"));
+}
+
+#[test]
+fn limits_of_clients_arrive_in_the_model() {
+    let text = r#"
+[listeners.web]
+listen = "0.0.0.0:8080"
+headers-with-underscores = "drop"
+limits = { body-rate = "1KiB", control-frames = 50, requests-per-client = 10, connection-memory = "64KiB" }
+
+[listeners.patient]
+listen = "0.0.0.0:8081"
+headers-with-underscores = "allow"
+limits = { body-rate = "0B" }
+
+[routes.hello]
+match = "/"
+respond = {}
+"#;
+    let config = config(&[], text);
+    let web = &config.listeners["web"];
+    assert_eq!(web.headers_with_underscores, Underscores::Drop);
+    let limits = &web.limits;
+    assert_eq!((limits.body_rate, limits.control_frames), (Some(1_024), 50));
+    assert_eq!((limits.requests_per_client, limits.connection_memory.0), (10, 64 << 10));
+    let patient = &config.listeners["patient"];
+    assert_eq!(patient.headers_with_underscores, Underscores::Allow);
+    let expected = ListenerLimits { body_rate: None, ..ListenerLimits::default() };
+    assert_eq!(patient.limits, expected);
 }

@@ -75,6 +75,30 @@ fn listeners_are_checked() {
             &["E0105 1: `10.0.0.0/33` is no range of addresses"],
         ),
         (
+            "listeners.a = { listen = '[::]:80', headers-with-underscores = 'drop', limits = { body-rate = '0B', control-frames = 50, requests-per-client = 10, connection-memory = '64KiB' } }",
+            &[],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', headers-with-underscores = 'keep' }",
+            &["E0105 1: unknown value `keep`; use `refuse`, `drop` or `allow`"],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', limits.body-rate = '5GiB' }",
+            &["E0105 1: a rate here is `0B` to `4294967295B` a second"],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', limits.control-frames = 0 }",
+            &["E0105 1: a number here is 1 to 1000000, not 0"],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', limits.requests-per-client = 0 }",
+            &["E0105 1: a number here is 1 to 10000000, not 0"],
+        ),
+        (
+            "listeners.a = { listen = '[::]:80', limits.connection-memory = '0B' }",
+            &["E0105 1: a size here is `1B` to `1024GiB`"],
+        ),
+        (
             "listeners.a = { listen = '[::]:80', tls.min-version = '1.3' }",
             &["E0106 1: `tls` lacks `files`"],
         ),

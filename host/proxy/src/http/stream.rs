@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    task::{AbortHandle, spawn_local},
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::task::{AbortHandle, spawn_local};
+
+use super::Budget;
+use crate::patience::Patience;
 
 /// Runs the streams of one connection and resets those whose client takes nothing (THREATS A23): a window that stays
 /// closed is not seen by the body, which is not asked for more, nor by the connection, which goes on.
@@ -21,15 +21,20 @@ pub(crate) struct Streams {
     /// Of the request that was handed out last and whose stream has not been run yet.
     next: Rc<Next>,
     stall: Duration,
+    rate: Option<u32>,
+    budget: Rc<Budget>,
 }
 
 type Next = RefCell<Option<Rc<StreamWatch>>>;
 
-/// Whether it is the client's turn.
-#[derive(Default)]
+/// Whether it is the client's turn, and what it has to take.
 pub(crate) struct StreamWatch {
-    /// Since when the client has had something to take.
-    since: Cell<Option<Instant>>,
+    /// The chunk that was handed out and not taken, in bytes.
+    offered: Cell<Option<usize>>,
+    /// The chunk before, which may not be on the socket yet.
+    before: Cell<usize>,
+    patience: RefCell<Patience>,
+    budget: Rc<Budget>,
     next: Weak<Next>,
     writer: Cell<Writer>,
 }
@@ -45,23 +50,33 @@ enum Writer {
 }
 
 impl Streams {
-    pub(crate) fn new(stall: Duration) -> Self {
-        Self { next: Rc::default(), stall }
+    /// `stall`, `rate`: how long a client may take nothing, and how many bytes a second it takes at least.
+    pub(crate) fn new(stall: Duration, rate: Option<u32>, budget: &Rc<Budget>) -> Self {
+        Self { next: Rc::default(), stall, rate, budget: Rc::clone(budget) }
     }
 
     /// A request came; its stream is the next that is run.
     pub(crate) fn begin(&self) -> Rc<StreamWatch> {
-        let next = Rc::downgrade(&self.next);
-        let watch = Rc::new(StreamWatch { next, ..StreamWatch::default() });
+        self.budget.opened();
+        let watch = Rc::new(StreamWatch {
+            offered: Cell::new(None),
+            before: Cell::new(0),
+            patience: RefCell::new(Patience::new(self.stall, self.rate)),
+            budget: Rc::clone(&self.budget),
+            next: Rc::downgrade(&self.next),
+            writer: Cell::default(),
+        });
         *self.next.borrow_mut() = Some(Rc::clone(&watch));
         watch
     }
 }
 
 impl StreamWatch {
-    /// The response handed out a part.
-    pub(crate) fn handed(&self) {
-        self.since.set(Some(Instant::now()));
+    /// The response handed out so many bytes.
+    pub(crate) fn handed(&self, bytes: usize) {
+        if self.offered.replace(Some(bytes)).is_none() {
+            self.budget.offer(bytes);
+        }
     }
 
     /// The response that is about to be returned makes the stream leave HTTP. Nothing is awaited until hyper has begun the
@@ -80,9 +95,34 @@ impl StreamWatch {
         }
     }
 
-    /// The response was asked for the next part.
-    pub(crate) fn asked(&self) {
-        self.since.set(None);
+    /// The response was asked for the next part. Ready: it may fetch it.
+    pub(crate) fn poll_asked(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(bytes) = self.offered.take() {
+            self.patience.borrow_mut().moved(bytes);
+            self.before.set(bytes);
+            self.budget.taken();
+        }
+        self.budget.poll_room(cx)
+    }
+
+    /// Ready: the client has taken nothing for too long.
+    fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.offered.get() {
+            Some(_) => self.patience.borrow_mut().poll_over(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for StreamWatch {
+    fn drop(&mut self) {
+        let offered = self.offered.take();
+        if offered.is_some() {
+            self.budget.taken();
+        }
+        // A stream that was served to its end handed all to h2, which writes it; what it was asked for last is gone.
+        let lost = offered.map_or(0, |offered| offered + self.before.get());
+        self.budget.closed(lost);
     }
 }
 
@@ -90,8 +130,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let watch = self.next.borrow_mut().take();
         let of_tunnel = watch.clone().filter(|w| matches!(w.writer.take(), Writer::Expected));
-        let stream = Watched { stream: Box::pin(stream), watch, stall: self.stall, timer: None };
-        let task = spawn_local(stream);
+        let task = spawn_local(Watched { stream: Box::pin(stream), watch });
         if let Some(watch) = of_tunnel {
             watch.writer.set(Writer::Running(task.abort_handle()));
         }
@@ -102,8 +141,6 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
 struct Watched<F> {
     stream: Pin<Box<F>>,
     watch: Option<Rc<StreamWatch>>,
-    stall: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<F: Future<Output = ()>> Future for Watched<F> {
@@ -114,13 +151,6 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
         if this.stream.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let since = this.watch.as_ref().and_then(|watch| watch.since.get());
-        let Some(since) = since else { return Poll::Pending };
-        let deadline = since + this.stall;
-        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
-        }
-        timer.as_mut().poll(cx)
+        this.watch.as_ref().map_or(Poll::Pending, |watch| watch.poll_over(cx))
     }
 }

@@ -10,11 +10,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use edgewit_upstream::checked_trailers;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::UploadLimits;
-use crate::{fields::checked_trailers, patience::Patience, problem::Problem};
+use crate::{patience::Patience, problem::Problem};
 
 /// A body as the client sends it: counted, bounded, not waited for forever.
 pub(super) struct ClientBody {
@@ -69,7 +70,8 @@ impl ClientBody {
             }
             Err(frame) => {
                 let trailers = frame.into_trailers().unwrap_or_default();
-                checked_trailers(trailers).map(Frame::trailers).ok_or(ClientFault::Malformed)
+                let checked = checked_trailers(trailers).map(Frame::trailers);
+                checked.map_err(|_| ClientFault::Malformed)
             }
         }
     }

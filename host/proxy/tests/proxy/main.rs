@@ -6,6 +6,8 @@ mod way;
 
 mod guard;
 
+mod hostile;
+
 mod bodies;
 
 mod filters;
