@@ -39,7 +39,7 @@ fn upgrades_under_load_fail_no_request() {
         };
         Load::start(gateway.address(), protocol, connections, get("/"), judge)
     };
-    let loads = [load(Protocol::H1, 4)];
+    let loads = [load(Protocol::H1, 4), load(Protocol::H2, 2)];
     for text in ["second", "third", "fourth"] {
         loads.iter().for_each(|load| load.let_pass(200));
         gateway.write(&body(text));

@@ -47,7 +47,7 @@ pub use tls::TlsError;
 
 pub(crate) use latency::Millis;
 use set::Recipe;
-use view::View;
+use view::{View, Wanted};
 
 /// A service behind the edge, shared by all workers.
 ///
@@ -242,7 +242,8 @@ impl Upstream {
         &self.safeguards
     }
 
-    /// The endpoint for an attempt. One that is not available is passed over, whatever was tried, unless too few are.
+    /// The endpoint for an attempt. One that is not available is passed over, unless too few are, or another attempt has
+    /// nothing left but one that was tried: an ejected endpoint may be well again, that one has just failed.
     pub(crate) fn choose(&self, tried: &Tried) -> Option<Arc<Endpoint>> {
         let set = self.set.load();
         let available = match self.safeguards.look(&set) {
@@ -258,7 +259,8 @@ impl Upstream {
         let timed = self.wants_latency || self.slow_start.is_some();
         let now = if timed { Millis::now() } else { Millis::default() };
         let slow_start = self.slow_start;
-        let all = View { set: &set, tried: Some(tried), available, now, slow_start, random };
+        let wanted = available.map_or(Wanted::Any, Wanted::Available);
+        let all = View { set: &set, tried: Some(tried), wanted, now, slow_start, random };
         let cold = View { slow_start: None, ..all };
         let preferred = tried.prefer.and_then(|tag| set.tagged(tag));
         if let Some(index) = preferred.filter(|index| !cold.excluded(*index)) {
@@ -267,9 +269,14 @@ impl Upstream {
         let ask = Ask { turn, random, hash: tried.hash };
         let choose =
             |view: &View<'_>| set.policy.choose(view, &ask).filter(|index| !view.excluded(*index));
-        // Better one that is new than one that was tried, better one that was tried than one that is not available.
-        let any = View { tried: None, ..cold };
-        let chosen = choose(&all).or_else(|| choose(&cold)).or_else(|| choose(&any));
+        // Better one that is new than one that is ejected, better that than one that was tried, and better even that than
+        // one that is known to be ill.
+        let ejected = View { wanted: wanted.or_ejected(), ..cold };
+        let again = View { tried: None, ..cold };
+        let chosen = choose(&all)
+            .or_else(|| choose(&cold))
+            .or_else(|| choose(&ejected))
+            .or_else(|| choose(&again));
         chosen.and_then(|index| set.get(index)).cloned()
     }
 

@@ -14,12 +14,40 @@ pub(super) struct View<'a> {
     pub(super) set: &'a EndpointSet,
     /// To avoid what was tried.
     pub(super) tried: Option<&'a Tried>,
-    /// To avoid what is not available at this instant, in milliseconds of the upstream.
-    pub(super) available: Option<u64>,
+    pub(super) wanted: Wanted,
     /// Only if latencies or a slow start make it matter.
     pub(super) now: Millis,
     pub(super) slow_start: Option<Duration>,
     pub(super) random: u64,
+}
+
+/// How an endpoint must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted {
+    /// All are available, or too few to be choosy.
+    Any,
+    /// Checks do not speak against it, though it may be ejected.
+    Healthy,
+    /// Available at this instant, in milliseconds of the upstream.
+    Available(u64),
+}
+
+impl Wanted {
+    /// The same, but ejected ones will do.
+    pub(super) fn or_ejected(self) -> Self {
+        match self {
+            Self::Available(_) => Self::Healthy,
+            other => other,
+        }
+    }
+
+    fn is(self, endpoint: &Endpoint) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Healthy => endpoint.standing().is_healthy(),
+            Self::Available(now) => endpoint.standing().is_available(now),
+        }
+    }
 }
 
 impl View<'_> {
@@ -56,7 +84,7 @@ impl Candidates for View<'_> {
     fn excluded(&self, index: usize) -> bool {
         let Some(endpoint) = self.endpoint(index) else { return true };
         self.tried.is_some_and(|tried| tried.avoids(endpoint.id()))
-            || self.available.is_some_and(|now| !endpoint.standing().is_available(now))
+            || !self.wanted.is(endpoint)
             || self.is_spared(endpoint)
     }
 }
