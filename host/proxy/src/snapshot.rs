@@ -15,7 +15,6 @@ use edgewit_upstream::{Tried, Upstream};
 
 use durations::Durations;
 use servers::Servers;
-use watched::Watched;
 
 use crate::{
     mirror::LiveMirror,
@@ -53,8 +52,6 @@ pub struct LiveUpstream {
     exhausted: Counter,
     /// Further attempts side by side: those that lost, those that won.
     hedges: [Counter; 2],
-    /// Its own numbers, as long as this lives.
-    _watched: Arc<Watched>,
 }
 
 impl Snapshot {
@@ -220,8 +217,7 @@ impl LiveUpstream {
             let labels = [("upstream", upstream.name().as_str()), ("result", result)];
             metrics.counter(&families::HEDGES, &labels)
         });
-        let watched = Watched::new(&upstream, metrics);
-        Self { upstream, weight, durations, exhausted, hedges, _watched: watched }
+        Self { upstream, weight, durations, exhausted, hedges }
     }
 
     /// The upstream itself.

@@ -8,12 +8,15 @@ use std::{
 use edgewit_telemetry::{Counter, Gauge, Metrics, Refresh, families};
 use edgewit_upstream::Upstream;
 
+use super::watched::Watched;
+
 /// How the servers of an upstream are. The upstream holds it, so that its series last as long as the upstream does,
 /// whichever routes come and go. It is brought up to date when somebody reads the metrics.
 pub(super) struct Servers {
     upstream: Weak<Upstream>,
     metrics: Arc<Metrics>,
     series: Mutex<Series>,
+    watched: Watched,
 }
 
 struct Series {
@@ -31,6 +34,7 @@ impl Servers {
                 upstream: Arc::downgrade(upstream),
                 metrics: Arc::clone(metrics),
                 series: Mutex::new(Series::new(upstream, metrics)),
+                watched: Watched::new(upstream, metrics),
             });
             let refresh: Arc<dyn Refresh> = Arc::clone(&servers) as _;
             metrics.refresh_with(Arc::downgrade(&refresh));
@@ -73,6 +77,7 @@ impl Series {
 
 impl Refresh for Servers {
     fn refresh(&self) {
+        self.watched.refresh();
         let Some(upstream) = self.upstream.upgrade() else { return };
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         series.update(&upstream, &self.metrics);

@@ -1,14 +1,13 @@
 //! What an upstream counts itself, as series.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use edgewit_telemetry::{Gauge, Metrics, Refresh, families};
+use edgewit_telemetry::{Gauge, Metrics, families};
 use edgewit_upstream::{EndpointSet, Upstream};
 
-/// What an upstream counts itself, read for each exposition. Several routes may have one for the same upstream: they set
-/// the same series to the same numbers.
+/// What an upstream counts itself, read for each exposition. The upstream keeps it.
 pub(super) struct Watched {
-    upstream: Arc<Upstream>,
+    upstream: Weak<Upstream>,
     metrics: Arc<Metrics>,
     endpoints: Gauge,
     /// Looks that brought endpoints, and that did not; only if they are looked for.
@@ -24,37 +23,34 @@ struct Connections {
 }
 
 impl Watched {
-    pub(super) fn new(upstream: &Arc<Upstream>, metrics: &Arc<Metrics>) -> Arc<Self> {
+    pub(super) fn new(upstream: &Arc<Upstream>, metrics: &Arc<Metrics>) -> Self {
         let name = upstream.name().as_str();
         let looks = |result| {
             let labels = [("upstream", name), ("result", result)];
             metrics.gauge(&families::DISCOVERY_LOOKS, &labels)
         };
-        let watched = Arc::new(Self {
-            upstream: Arc::clone(upstream),
+        Self {
+            upstream: Arc::downgrade(upstream),
             metrics: Arc::clone(metrics),
             endpoints: metrics.gauge(&families::UPSTREAM_ENDPOINTS, &[("upstream", name)]),
             looks: upstream.is_discovered().then(|| (looks("ok"), looks("error"))),
             connections: Mutex::new(None),
-        });
-        let source: Arc<dyn Refresh> = Arc::clone(&watched) as _;
-        metrics.refresh_with(Arc::downgrade(&source));
-        watched
+        }
     }
-}
 
-impl Refresh for Watched {
-    fn refresh(&self) {
-        let set = self.upstream.endpoints();
+    /// Reads the numbers.
+    pub(super) fn refresh(&self) {
+        let Some(upstream) = self.upstream.upgrade() else { return };
+        let set = upstream.endpoints();
         self.endpoints.set(set.len() as u64);
         if let Some((good, bad)) = &self.looks {
-            good.set(self.upstream.news().good());
-            bad.set(self.upstream.news().bad());
+            good.set(upstream.news().good());
+            bad.set(upstream.news().bad());
         }
         let mut known = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = match known.take().filter(|known| Arc::ptr_eq(&known.set, &set)) {
             Some(known) => known,
-            None => Connections::new(&self.upstream, set, &self.metrics),
+            None => Connections::new(&upstream, set, &self.metrics),
         };
         connections.refresh();
         *known = Some(connections);
