@@ -54,6 +54,8 @@ mod upgrade;
 
 mod nginx;
 
+mod edges;
+
 mod systemd;
 
 mod rolling;

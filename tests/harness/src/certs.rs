@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig,
+    client::WantsClientCert,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
@@ -47,11 +48,22 @@ impl Certs {
     }
 
     pub(crate) fn client(&self) -> ClientConfig {
+        self.client_builder().with_no_client_auth()
+    }
+
+    /// Believes this authority and shows the certificate of `own`.
+    pub(crate) fn client_as(&self, own: &Certs) -> ClientConfig {
+        let chain = vec![own.leaf.clone()];
+        let builder = self.client_builder();
+        builder.with_client_auth_cert(chain, own.secret.clone_key()).expect("they fit")
+    }
+
+    fn client_builder(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.clone()).expect("it is an authority");
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().expect("there are versions");
-        builder.with_root_certificates(roots).with_no_client_auth()
+        builder.with_root_certificates(roots)
     }
 
     pub(crate) fn server(&self) -> ServerConfig {

@@ -7,7 +7,7 @@ use http::{HeaderValue, Request, Response, Uri, header::HOST};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{body::Incoming, client::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -63,7 +63,24 @@ impl Connection {
         certs: &Certs,
         protocol: Protocol,
     ) -> Result<Self, Error> {
-        let mut config = certs.client();
+        Self::open_with(address, certs.client(), protocol).await
+    }
+
+    /// The same with a certificate of one's own.
+    pub async fn open_tls_as(
+        address: SocketAddr,
+        certs: &Certs,
+        own: &Certs,
+        protocol: Protocol,
+    ) -> Result<Self, Error> {
+        Self::open_with(address, certs.client_as(own), protocol).await
+    }
+
+    async fn open_with(
+        address: SocketAddr,
+        mut config: ClientConfig,
+        protocol: Protocol,
+    ) -> Result<Self, Error> {
         config.alpn_protocols = match protocol {
             Protocol::H1 => vec![b"http/1.1".to_vec()],
             Protocol::H2 => vec![b"h2".to_vec()],
