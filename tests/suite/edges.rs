@@ -58,6 +58,7 @@ fn a_certificate_that_is_renewed_on_disk_is_shown_and_a_bad_one_is_not() {
     };
     assert!(believes(&old) && !believes(&new));
     let mut kept = block_on(Connection::open_tls(address, &old, Protocol::H1)).unwrap();
+    assert_eq!(kept.send(get("/")).text(), "here");
     let write =
         |name: &str, text: &str| fs::write(gateway.setup().path().join(name), text).unwrap();
     write("key.pem", &new.key); // does not fit the certificate any more
