@@ -113,7 +113,9 @@ impl Reply {
                 if matches!(halt, Halt::Broken(BodyError::Upstream(_))) {
                     finish.blame(ProxyError::ResponseIncomplete);
                 }
-                self = replaced(halt, finish.request_id()).of_host(&finish);
+                self = replaced(halt, finish.request_id());
+                policy::shape(&finish, &mut self);
+                self = self.of_host(&finish);
                 let source = std::mem::replace(&mut self.source, Source::Empty);
                 piped = Piped::new(source, None, Direction::Response);
             }
