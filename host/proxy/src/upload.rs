@@ -88,6 +88,15 @@ impl Upload {
         }
         Ok(OutBody::stream(self))
     }
+
+    /// Nothing, once the filters have seen that there is no body. One that a filter made up instead would be read as the
+    /// begin of the other protocol, so it cuts the request.
+    pub(crate) async fn into_none(mut self) -> Result<OutBody, Halt<ClientFault>> {
+        match self.piped.collect(0).await? {
+            Some(_) => Ok(OutBody::empty()),
+            None => Err(Halt::Cut),
+        }
+    }
 }
 
 impl Body for Upload {
