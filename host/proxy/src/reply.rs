@@ -334,11 +334,15 @@ impl ReplyBody {
         if let Some(finish) = &mut self.finish {
             finish.sent(bytes);
         }
-        if self.has_ended() {
+        let has_ended = self.has_ended();
+        if has_ended {
             self.ended(None); // nobody may ask again
         }
         if let Some(watch) = &self.watch {
             watch.handed(bytes);
+            if has_ended {
+                watch.served();
+            }
         }
     }
 }

@@ -32,6 +32,8 @@ mod broken;
 
 mod lifecycle;
 
+mod drains;
+
 mod tls;
 
 mod client_auth;
