@@ -34,6 +34,10 @@ mod lifecycle;
 
 mod drains;
 
+mod releases;
+
+mod together;
+
 mod tls;
 
 mod client_auth;
