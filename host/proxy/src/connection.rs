@@ -19,9 +19,9 @@ use tokio::{
 };
 
 use crate::{
-    clients::Load,
     http::{self, Budget, LAST_REQUEST},
-    listen::{LiveListener, Refusal, RoomPlace, Settings},
+    listen::{ConnectionRefusal, LiveListener, RoomPlace, Settings},
+    loads::Load,
     proxied,
     proxy::Connections,
     relay::Relay,
@@ -87,7 +87,7 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
     // A peer that is trusted speaks for many clients.
     let share = if is_trusted { usize::MAX } else { settings.config.limits.connections_per_client };
     let Some(_place) = listener.clients.enter(peer, share) else {
-        return settings.refused.count(Refusal::Client);
+        return settings.refused.count(ConnectionRefusal::Client);
     };
     let connection = Connection {
         scheme: settings.scheme(),
@@ -117,14 +117,14 @@ async fn find_peer(
     peer: SocketAddr,
     settings: &Settings,
     stop: &watch::Receiver<()>,
-) -> Result<Peer, Option<Refusal>> {
+) -> Result<Peer, Option<ConnectionRefusal>> {
     let address = peer.ip().to_canonical();
     let is_trusted = settings.is_trusted(address);
     if !settings.config.proxy_protocol {
         return Ok(Peer { address, is_trusted });
     }
     if !is_trusted {
-        return Err(Some(Refusal::Untrusted));
+        return Err(Some(ConnectionRefusal::Untrusted));
     }
     let limit = settings.config.limits.header_timeout;
     let read = async { timeout(limit, proxied::read(stream)).await? };
@@ -133,7 +133,7 @@ async fn find_peer(
         Ok(None) => Ok(Peer { address, is_trusted: false }),
         Err(error) => {
             tracing::debug!(%peer, %error, "no header of the PROXY protocol");
-            Err(is_wrong(&error).then_some(Refusal::ProxyHeader))
+            Err(is_wrong(&error).then_some(ConnectionRefusal::ProxyHeader))
         }
     }
 }
@@ -151,7 +151,7 @@ impl Connection {
             let accepted = unless_stopped(&stop, tls.accept(stream, limit)).await;
             let (stream, session) = accepted.inspect_err(|error| {
                 if is_wrong(error) {
-                    self.settings.refused.count(Refusal::Handshake);
+                    self.settings.refused.count(ConnectionRefusal::Handshake);
                 }
             })?;
             self.session = session;

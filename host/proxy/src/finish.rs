@@ -14,9 +14,9 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version, header, request::Parts
 use tokio::time::Instant;
 
 use crate::{
-    clients::Room,
     connection::Connection,
     guard::Identity,
+    loads::Place,
     policy::{Shaping, Wishes},
     problem::Problem,
     proxy_status::ProxyError,
@@ -47,7 +47,7 @@ pub(crate) struct Finish {
     blamed: Option<ProxyError>,
     wishes: Option<Box<Wishes>>,
     /// Among the requests of its client.
-    room: Option<Room>,
+    place: Option<Place>,
 }
 
 /// What the client asked for, in its own words; kept for the access log only.
@@ -92,7 +92,7 @@ impl Finish {
             is_grpc: grpc::is_call(parts),
             blamed: None,
             wishes: None,
-            room: None,
+            place: None,
         }
     }
 
@@ -100,12 +100,12 @@ impl Finish {
     pub(crate) fn enter(&mut self, client: IpAddr) -> Result<(), Problem> {
         let connection = &self.connection;
         let most = connection.settings.config.limits.requests_per_client;
-        let clients = &connection.context.shared.clients;
-        let room = match client == connection.peer {
-            true => connection.load.get_or_init(|| clients.load(client)).enter(most),
-            false => clients.load(client).enter(most),
+        let loads = &connection.context.shared.loads;
+        let place = match client == connection.peer {
+            true => connection.load.get_or_init(|| loads.load(client)).enter(most),
+            false => loads.load(client).enter(most),
         };
-        self.room = Some(room.ok_or(Problem::TooManyRequests)?);
+        self.place = Some(place.ok_or(Problem::TooManyRequests)?);
         Ok(())
     }
 
@@ -291,7 +291,6 @@ impl Finish {
     }
 }
 
-/// gRPC over HTTP/2 (`application/grpc`, `application/grpc+proto`, ...).
 fn filter_line(report: SlotReport<'_>) -> Option<FilterLine<'_>> {
     Some(FilterLine {
         name: report.plugin.as_str(),

@@ -51,7 +51,11 @@ pub(crate) async fn forward(
 
     let halted = Rc::clone(upload.halted());
     let replay = may_retry.then(|| retry.replay.as_usize());
-    let body = match upload.into_out(replay).await {
+    let body = match upgrade {
+        Some(_) => upload.into_none().await,
+        None => upload.into_out(replay).await,
+    };
+    let body = match body {
         Ok(body) => body,
         Err(halt) => return Ok(upload::halted(halt, finish.request_id())),
     };

@@ -48,6 +48,9 @@ const PENDING_RESETS: usize = 20;
 const ERROR_RESETS: usize = 100;
 /// An HTTP/2 client that does not answer a ping for this long, asked this often, is gone.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+/// A client of HTTP/2 that was told that this is the end, and has nothing to wait for, has so long to say that it knows. Most
+/// say it within a round trip; one that is suspended never does.
+const UNANSWERED: Duration = Duration::from_secs(5);
 /// A client that uses its connection just before the end may still send a request for this long.
 pub(crate) const LAST_REQUEST: Duration = Duration::from_secs(1);
 
@@ -127,7 +130,7 @@ async fn respond(
 ///
 /// A panic of a request ends this task (HTTP/1) or that of its stream (HTTP/2), which tokio catches: other connections
 /// of the worker do not notice.
-async fn drive<C: Future>(
+async fn drive<C: Future<Output = hyper::Result<()>>>(
     serving: C,
     shut_down: impl FnOnce(Pin<&mut C>),
     connection: &Connection,
@@ -149,5 +152,22 @@ async fn drive<C: Future>(
         }
     }
     shut_down(serving.as_mut());
-    serving.await
+    if is_http1 {
+        return serving.await;
+    }
+    tokio::select! {
+        ended = serving => ended,
+        () = all_said(connection) => Ok(()),
+    }
+}
+
+/// Returns when nothing was asked for some time and all that was answered has gone out. Until the client has answered the
+/// ping that goes with GOAWAY, h2 waits for requests that may be on their way.
+async fn all_said(connection: &Connection) {
+    loop {
+        connection.activity.quiet_for(UNANSWERED).await;
+        if !connection.activity.is_blocked.get() && connection.budget.unsent() == 0 {
+            return;
+        }
+    }
 }

@@ -63,7 +63,7 @@ mod proxy_status;
 
 mod refused;
 
-mod clients;
+mod loads;
 
 mod finish;
 

@@ -36,7 +36,7 @@ pub(crate) use accept::accept_all;
 pub use adopted::Adopted;
 use clients::Clients;
 pub use error::ListenError;
-pub(crate) use refused::{Refusal, Refused};
+pub(crate) use refused::{ConnectionRefusal, Refused};
 pub use renewal::{Renewal, Renewed};
 use room::Room;
 pub(crate) use room::RoomPlace;

@@ -14,8 +14,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use edgewit_model::Mirror;
 use edgewit_telemetry::{Counter, Metrics, families};
-use edgewit_upstream::{BodyError, OutBody, Tried, Upstream, send};
-use http::{Request, header::UPGRADE};
+use edgewit_upstream::{BodyError, OutBody, Tried, Upgrade, Upstream, send};
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use tokio::{
     task::spawn_local,
@@ -94,7 +94,7 @@ impl LiveMirror {
         request: Request<OutBody>,
     ) -> Request<OutBody> {
         // What becomes a tunnel has no copy.
-        if request.headers().contains_key(UPGRADE) || !is_drawn(self.percent) {
+        if request.extensions().get::<Upgrade>().is_some() || !is_drawn(self.percent) {
             return request;
         }
         let (parts, body) = request.into_parts();

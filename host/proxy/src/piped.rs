@@ -87,6 +87,11 @@ impl<B: Body<Data = Bytes> + Unpin> Piped<B> {
         Ok(self.take_whole(most))
     }
 
+    /// Whether nothing more comes from the source, so that reading to the end waits for nobody.
+    pub(crate) fn has_all(&self) -> bool {
+        self.ended || self.source.is_end_stream()
+    }
+
     /// All of it, if it is here already.
     pub(crate) fn take_whole(&mut self, most: usize) -> Option<Bytes> {
         if !self.ended || self.trailers.is_some() || self.held() > most {

@@ -16,8 +16,8 @@ use edgewit_telemetry::{Metrics, UpDown, families};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    clients::Clients,
     listen::{Adopted, ListenError, Plan, Renewal, Socket, Sources},
+    loads::Loads,
     refused::Refusals,
     retries::Retries,
     snapshot::Snapshot,
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) connections: Connections,
     pub(crate) tunnels: UpDown,
     pub(crate) refusals: Refusals,
-    pub(crate) clients: Clients,
+    pub(crate) loads: Loads,
 }
 
 /// Open connections of all listeners and workers.
@@ -91,7 +91,7 @@ impl Proxy {
             connections: Connections::default(),
             tunnels: metrics.up_down(&families::TUNNELS, &[]),
             refusals: Refusals::new(metrics),
-            clients: Clients::new(),
+            loads: Loads::new(),
         });
         let count = workers.map_or_else(default_workers, |n| n.max(1));
         let start = |index| Worker::start(index, Arc::clone(&shared));

@@ -83,7 +83,6 @@ impl Reply {
         watch: Option<Rc<StreamWatch>>,
         mut finish: Finish,
     ) -> Response<ReplyBody> {
-        self = self.of_host(&finish);
         if matches!(self.source, Source::Switched(_)) {
             match std::mem::replace(&mut self.source, Source::Empty) {
                 Source::Switched(switched)
@@ -94,6 +93,12 @@ impl Reply {
                 _ => {} // a filter made something else of it: the upstream's connection is closed
             }
         }
+        if opens_tunnel(finish.method(), self.head.status) {
+            finish.blame(ProxyError::UpgradeFailed);
+            self = Problem::BadGateway.into_reply(finish.request_id());
+            policy::shape(&finish, &mut self);
+        }
+        self = self.of_host(&finish);
         let bodiless = is_bodiless(finish.method(), self.head.status);
         if bodiless {
             self.keep_length_only(finish.method());
@@ -108,7 +113,9 @@ impl Reply {
                 if matches!(halt, Halt::Broken(BodyError::Upstream(_))) {
                     finish.blame(ProxyError::ResponseIncomplete);
                 }
-                self = replaced(halt, finish.request_id()).of_host(&finish);
+                self = replaced(halt, finish.request_id());
+                policy::shape(&finish, &mut self);
+                self = self.of_host(&finish);
                 let source = std::mem::replace(&mut self.source, Source::Empty);
                 piped = Piped::new(source, None, Direction::Response);
             }
@@ -197,6 +204,12 @@ fn switch(
     *response.status_mut() = status;
     *response.headers_mut() = head.fields;
     response
+}
+
+/// Whether the client would take this for the begin of another protocol, behind which there is nobody: a `101`, and over
+/// HTTP/2 any success (RFC 8441 5). Only an upstream opens one.
+fn opens_tunnel(method: &Method, status: StatusCode) -> bool {
+    status.is_informational() || (method == Method::CONNECT && status.is_success())
 }
 
 fn is_bodiless(method: &Method, status: StatusCode) -> bool {
@@ -321,11 +334,15 @@ impl ReplyBody {
         if let Some(finish) = &mut self.finish {
             finish.sent(bytes);
         }
-        if self.has_ended() {
+        let has_ended = self.has_ended();
+        if has_ended {
             self.ended(None); // nobody may ask again
         }
         if let Some(watch) = &self.watch {
             watch.handed(bytes);
+            if has_ended {
+                watch.served();
+            }
         }
     }
 }

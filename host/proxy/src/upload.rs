@@ -69,7 +69,7 @@ impl Upload {
         self.piped.release().await
     }
 
-    /// The body for an upstream. One of a known size up to `replay` is read first, so that it can be sent again; one of
+    /// The body for an upstream. One that is all here is taken whole. One of a known size up to `replay` is read first, so that it can be sent again; one of
     /// unknown size is not, since its sender may wait for the response.
     pub(crate) async fn into_out(
         mut self,
@@ -77,6 +77,12 @@ impl Upload {
     ) -> Result<OutBody, Halt<ClientFault>> {
         if self.piped.is_end_stream() {
             return Ok(OutBody::empty());
+        }
+        if self.piped.has_all() {
+            // What filters see, or have kept back, is no stream: it has a length, and can be sent again.
+            if let Some(whole) = self.piped.collect(usize::MAX).await? {
+                return Ok(OutBody::full(whole));
+            }
         }
         if let Some(most) = replay {
             let size = self.piped.size_hint().exact().and_then(|n| usize::try_from(n).ok());
@@ -87,6 +93,15 @@ impl Upload {
             }
         }
         Ok(OutBody::stream(self))
+    }
+
+    /// Nothing, once the filters have seen that there is no body. One that a filter made up instead would be read as the
+    /// begin of the other protocol, so it cuts the request.
+    pub(crate) async fn into_none(mut self) -> Result<OutBody, Halt<ClientFault>> {
+        match self.piped.collect(0).await? {
+            Some(_) => Ok(OutBody::empty()),
+            None => Err(Halt::Cut),
+        }
     }
 }
 

@@ -49,8 +49,6 @@ pub(crate) struct Wire<S: Tcp> {
     timer: Option<Pin<Box<Sleep>>>,
     head_since: Option<Instant>,
     write: Patience,
-    /// The last write did not get all out.
-    is_blocked: bool,
     /// What is said to a client that was refused, when all that came before is answered.
     last_words: Bytes,
     closing: Option<Closing>,
@@ -125,7 +123,6 @@ impl<S: Tcp> Wire<S> {
             timer: None,
             head_since: None,
             write: Patience::new(limits.stall_timeout, limits.body_rate),
-            is_blocked: false,
             last_words: Bytes::new(),
             closing: None,
             connection: Rc::clone(connection),
@@ -164,11 +161,11 @@ impl<S: Tcp> Wire<S> {
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Ok(Intook::Nothing)) => {
-                self.connection.activity.poll_quiet(heads, self.is_blocked, cx).map(Ok)
+                self.connection.activity.poll_quiet(heads, cx).map(Ok)
             }
             Poll::Ready(Ok(Intook::Refused(refusal, head))) => {
                 let activity = &self.connection.activity;
-                ready!(activity.poll_quiet(heads, self.is_blocked, cx));
+                ready!(activity.poll_quiet(heads, cx));
                 if self.last_words.is_empty() {
                     self.last_words = refused::answer(&self.connection, refusal, &head);
                 }
@@ -266,7 +263,7 @@ impl<S: Tcp> Wire<S> {
         result: Poll<io::Result<T>>,
         bytes: impl FnOnce(&T) -> usize,
     ) -> Poll<io::Result<T>> {
-        let was_blocked = std::mem::replace(&mut self.is_blocked, result.is_pending());
+        let was_blocked = self.connection.activity.is_blocked.replace(result.is_pending());
         match result {
             Poll::Ready(result) => {
                 if was_blocked {

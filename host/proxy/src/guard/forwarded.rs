@@ -8,18 +8,24 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 
 use super::scheme_name;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-
-/// Fields in which a proxy passes on the certificate of its client (RFC 9440, Envoy). Upstreams that take their word for it must
-/// not get that of a client (RFC 9440 4).
-const CLIENT_CERTIFICATE: [HeaderName; 3] = [
+/// Fields that only a trusted peer may set.
+pub(super) const FIELDS: [HeaderName; 8] = [
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+    FORWARDED,
+    X_REAL_IP,
+    // Those in which a proxy passes on the certificate of its client (RFC 9440, Envoy). Upstreams that take their word for it
+    // must not get that of a client (RFC 9440 4).
     HeaderName::from_static("client-cert"),
     HeaderName::from_static("client-cert-chain"),
     HeaderName::from_static("x-forwarded-client-cert"),
 ];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Addresses in `x-forwarded-for` that are looked at, from its end.
 const MAX_HOPS: usize = 32;
@@ -36,12 +42,7 @@ pub(super) struct Peer<'a> {
 /// trusted one says is continued. `x-real-ip` and `forwarded` are only passed on, since there are two ways to say it.
 pub(super) fn rewrite(fields: &mut HeaderMap, peer: &Peer<'_>, authority: &Authority) -> IpAddr {
     if !peer.is_trusted {
-        for name in
-            [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED, &X_REAL_IP]
-        {
-            fields.remove(name);
-        }
-        for name in &CLIENT_CERTIFICATE {
+        for name in &FIELDS {
             fields.remove(name);
         }
     }
@@ -146,7 +147,7 @@ mod tests {
             fields.insert(X_FORWARDED_HOST, HeaderValue::from_static("real.test"));
             fields.insert(FORWARDED, HeaderValue::from_static("for=9.9.9.9"));
             fields.insert(X_REAL_IP, HeaderValue::from_static("9.9.9.9"));
-            for name in &CLIENT_CERTIFICATE {
+            for name in FIELDS.iter().skip(5) {
                 fields.append(name, HeaderValue::from_static("root"));
             }
             rewrite(&mut fields, &peer, &Authority::new("a.test").unwrap());
@@ -154,7 +155,7 @@ mod tests {
             assert_eq!(fields[X_FORWARDED_HOST], expected.1);
             assert_eq!(fields.contains_key(FORWARDED), expected.2);
             assert_eq!(fields.contains_key(X_REAL_IP), expected.2);
-            for name in &CLIENT_CERTIFICATE {
+            for name in FIELDS.iter().skip(5) {
                 assert_eq!(fields.contains_key(name), expected.2, "{name}");
             }
         }

@@ -15,6 +15,8 @@ use std::{
 pub(crate) struct Budget {
     most: usize,
     held: Cell<usize>,
+    /// The same beyond the end of streams, which leave what h2 has still to write.
+    unsent: Cell<usize>,
     /// Streams that have something for the client to take.
     offered: Cell<u32>,
     open: Cell<u32>,
@@ -27,6 +29,7 @@ impl Budget {
         Rc::new(Self {
             most,
             held: Cell::new(0),
+            unsent: Cell::new(0),
             offered: Cell::new(0),
             open: Cell::new(0),
             waiting: RefCell::default(),
@@ -57,6 +60,7 @@ impl Budget {
     /// A stream has a chunk for the client.
     pub(super) fn offer(&self, bytes: usize) {
         self.held.set(self.held.get().saturating_add(bytes));
+        self.unsent.set(self.unsent.get().saturating_add(bytes));
         self.offered.set(self.offered.get() + 1);
     }
 
@@ -68,9 +72,20 @@ impl Budget {
         }
     }
 
+    /// So many bytes of a stream that was cut will not be written.
+    pub(super) fn lost(&self, bytes: usize) {
+        self.unsent.set(self.unsent.get().saturating_sub(bytes));
+    }
+
+    /// Bytes that are with h2, for all that is known.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.get()
+    }
+
     /// So many bytes went to the socket.
     pub(crate) fn written(&self, bytes: usize) {
         if bytes > 0 {
+            self.unsent.set(self.unsent.get().saturating_sub(bytes));
             self.held.set(self.held.get().saturating_sub(bytes));
             if self.held.get() < self.most {
                 self.wake();

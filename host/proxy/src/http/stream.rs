@@ -37,6 +37,8 @@ pub(crate) struct StreamWatch {
     budget: Rc<Budget>,
     next: Weak<Next>,
     writer: Cell<Writer>,
+    /// The response came to its end, and h2 has all of it.
+    served: Cell<bool>,
 }
 
 /// The task of hyper's that writes to a client whose stream has left HTTP.
@@ -65,6 +67,7 @@ impl Streams {
             budget: Rc::clone(&self.budget),
             next: Rc::downgrade(&self.next),
             writer: Cell::default(),
+            served: Cell::new(false),
         });
         *self.next.borrow_mut() = Some(Rc::clone(&watch));
         watch
@@ -77,6 +80,11 @@ impl StreamWatch {
         if self.offered.replace(Some(bytes)).is_none() {
             self.budget.offer(bytes);
         }
+    }
+
+    /// What was handed out last was the end of the response.
+    pub(crate) fn served(&self) {
+        self.served.set(true);
     }
 
     /// The response that is about to be returned makes the stream leave HTTP. Nothing is awaited until hyper has begun the
@@ -122,6 +130,9 @@ impl Drop for StreamWatch {
         }
         // A stream that was served to its end handed all to h2, which writes it; what it was asked for last is gone.
         let lost = offered.map_or(0, |offered| offered + self.before.get());
+        if !self.served.get() {
+            self.budget.lost(lost);
+        }
         self.budget.closed(lost);
     }
 }

@@ -5,7 +5,7 @@ use edgewit_telemetry::{Counter, Metrics, families};
 
 /// Why a connection was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum ConnectionRefusal {
     /// Its client has as many as it may.
     Client,
     /// The listener wants the PROXY protocol, and the peer is not one that may speak it.
@@ -39,12 +39,12 @@ impl Refused {
         }
     }
 
-    pub(crate) fn count(&self, refusal: Refusal) {
+    pub(crate) fn count(&self, refusal: ConnectionRefusal) {
         match refusal {
-            Refusal::Client => &self.client,
-            Refusal::Untrusted => &self.untrusted,
-            Refusal::ProxyHeader => &self.proxy_header,
-            Refusal::Handshake => &self.handshake,
+            ConnectionRefusal::Client => &self.client,
+            ConnectionRefusal::Untrusted => &self.untrusted,
+            ConnectionRefusal::ProxyHeader => &self.proxy_header,
+            ConnectionRefusal::Handshake => &self.handshake,
         }
         .increment();
     }

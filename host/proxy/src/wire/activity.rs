@@ -22,6 +22,8 @@ pub(crate) struct Activity {
     pub(crate) reset: Cell<bool>,
     /// No further request after those in flight.
     pub(crate) closing: Cell<bool>,
+    /// What was written last has not all gone out.
+    pub(crate) is_blocked: Cell<bool>,
     /// Who waits until all requests have ended.
     quiet: RefCell<Option<Waker>>,
 }
@@ -34,6 +36,7 @@ impl Activity {
             idle_since: Cell::new(Instant::now()),
             reset: Cell::new(false),
             closing: Cell::new(false),
+            is_blocked: Cell::new(false),
             quiet: RefCell::new(None),
         })
     }
@@ -68,13 +71,8 @@ impl Activity {
     }
 
     /// Waits until so many requests have begun, all have ended, and all of their answers went out.
-    pub(super) fn poll_quiet(
-        &self,
-        requests: u64,
-        is_blocked: bool,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        if self.in_flight.get() == 0 && self.requests.get() >= requests && !is_blocked {
+    pub(super) fn poll_quiet(&self, requests: u64, cx: &mut Context<'_>) -> Poll<()> {
+        if self.in_flight.get() == 0 && self.requests.get() >= requests && !self.is_blocked.get() {
             return Poll::Ready(());
         }
         self.quiet.replace(Some(cx.waker().clone()));

@@ -259,3 +259,30 @@ async fn events_arrive_as_they_are() {
     let (parts, same) = send(compressing(&backend).address, get("gzip")).await;
     assert_eq!((same.len(), parts.headers.contains_key("content-encoding")), (5_000, false));
 }
+
+#[tokio::test]
+async fn trailers_follow_the_coded_body() {
+    let body = text(100_000);
+    let response = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntrailer: x-sum\r\n\
+         transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\nx-sum: 7\r\n\r\n",
+        body.len()
+    );
+    let backend = Backend::answering(response).await;
+    let gateway = compressing(&backend);
+    let head = "host: a\r\naccept-encoding: gzip\r\nte: trailers\r\nconnection: te, close";
+    let answer = talk(gateway.address, format!("GET / HTTP/1.1\r\n{head}\r\n\r\n")).await;
+    assert!(answer.contains("content-encoding: gzip\r\n") && answer.contains("trailer: x-sum\r\n"));
+    assert!(answer.ends_with("\r\n0\r\nx-sum: 7\r\n\r\n"), "{:?}", answer.lines().last());
+
+    let mut sender = http2(gateway.address).await;
+    let none = || Full::default().map_err(|never| match never {}).boxed_unsync();
+    let request =
+        Request::get("http://a/").header("accept-encoding", "gzip").header("te", "trailers");
+    let request: Request<ClientBody> = request.body(none()).unwrap();
+    let response = within(sender.send_request(request)).await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let collected = within(response.into_body().collect()).await.unwrap();
+    assert_eq!(collected.trailers().unwrap()["x-sum"], "7");
+    assert_eq!(decoded("gzip", &collected.to_bytes()).await.unwrap(), body);
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use edgewit_chain::{BodyMode, BodyVerdict, Needs};
 use edgewit_model::{Cors, OriginPattern};
 use http::Method;
 
@@ -164,4 +165,60 @@ async fn errors_can_be_read_by_the_pages_that_may() {
     let response = ask(&gateway, "GET / HTTP/1.1\r\norigin: https://app.test").await;
     assert!(response.starts_with("HTTP/1.1 502 "), "{response}");
     assert!(permissions(&response).contains(&"access-control-allow-origin: https://app.test"));
+}
+
+#[tokio::test]
+async fn an_answer_in_the_place_of_a_body_can_be_read_by_the_pages_that_may() {
+    let backend = Backend::ok().await;
+    let upstream = upstream("u", &[backend.address]);
+    let mut own = route(forward_to(&[&upstream]));
+    own.cors = Some(cors());
+    let name = "strict-transport-security".parse().unwrap();
+    own.headers.response.set.push((name, edgewit_model::Template::new("max-age=1").unwrap()));
+    let filter = Native {
+        needs: Needs { response_body: BodyMode::Buffer(100), ..Needs::default() },
+        on_response_body: Some(Box::new(|_, _| Ok(BodyVerdict::Answer(answer(422, "bad"))))),
+        ..Native::default()
+    };
+    let gateway = Gateway::new(listener(), vec![(own, vec![filter.into_filter()], vec![upstream])]);
+    let response = ask(&gateway, "GET / HTTP/1.1\r\norigin: https://app.test").await;
+    assert!(response.starts_with("HTTP/1.1 422 "), "{response}");
+    assert!(permissions(&response).contains(&"access-control-allow-origin: https://app.test"));
+    assert!(response.contains("\r\nstrict-transport-security: max-age=1\r\n"), "{response}");
+}
+
+/// The question is answered here, whatever else it brings; nothing of it goes anywhere.
+#[tokio::test]
+async fn a_question_for_permission_never_gets_behind_the_door() {
+    let backend = Backend::ok().await;
+    let door = Native {
+        on_request: Some(Box::new(|_| Ok(edgewit_chain::RequestVerdict::Answer(answer(401, ""))))),
+        ..Native::default()
+    };
+    let upstream = upstream("u", &[backend.address]);
+    let mut own = route(forward_to(&[&upstream]));
+    own.cors = Some(cors());
+    own.upgrades = vec![http::HeaderValue::from_static("websocket")];
+    let gateway = Gateway::new(listener(), vec![(own, vec![door.into_filter()], vec![upstream])]);
+    let question = preflight("https://app.test", "PUT");
+    for (more, status) in [
+        ("content-length: 3\r\nconnection: close\r\n\r\nabc".to_owned(), "204"),
+        ("transfer-encoding: chunked\r\nconnection: close\r\n\r\n0\r\n\r\n".to_owned(), "204"),
+        ("connection: upgrade, close\r\nupgrade: websocket\r\n\r\n".to_owned(), "204"),
+        ("x-http-method-override: DELETE\r\nconnection: close\r\n\r\n".to_owned(), "204"),
+        (
+            "expect: 100-continue\r\ncontent-length: 3\r\nconnection: close\r\n\r\n".to_owned(),
+            "204",
+        ),
+    ] {
+        let response = talk(gateway.address, format!("{question}\r\nhost: a\r\n{more}")).await;
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{more}: {response}");
+    }
+    // The same method without the question is a request like all others.
+    for more in ["", "origin: https://app.test\r\n", "access-control-request-method: PUT\r\n"] {
+        let head = format!("OPTIONS /x HTTP/1.1\r\nhost: a\r\n{more}connection: close\r\n\r\n");
+        let response = talk(gateway.address, head).await;
+        assert!(response.starts_with("HTTP/1.1 401 "), "{more}: {response}");
+    }
+    assert!(backend.heads().is_empty(), "{:?}", backend.heads());
 }

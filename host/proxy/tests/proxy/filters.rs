@@ -1,14 +1,21 @@
 //! Filters in every phase, and what becomes of a request when they decide or fail.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::Bytes;
 use edgewit_chain::{
     BodyMode, BodyVerdict, Edit, Needs, RequestVerdict, ResponseVerdict, Stop, StopReason,
     SummaryEnding,
 };
+use tokio::io::AsyncWriteExt;
 
-use crate::support::{Backend, Connection, Gateway, Native, Seen, answer, read_head, talk, until};
+use crate::support::{
+    Backend, Connection, Gateway, Native, Seen, answer, forward_to, listener, read_head, route,
+    talk, until, upstream,
+};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
@@ -21,7 +28,7 @@ fn post(body: &str) -> String {
 
 /// Answers with the body it got, in chunks.
 async fn echo() -> Backend {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
     Backend::new(|mut stream, _| async move {
         while let Some(head) = read_head(&mut stream).await {
             let mut body = Vec::new();
@@ -332,4 +339,35 @@ async fn a_panic_ends_its_own_request_only() {
     }
     until("nothing is active", || gateway.metrics.text().contains("http_server_active_requests 0"))
         .await;
+}
+
+#[tokio::test]
+async fn a_request_without_a_body_stays_one_that_can_be_repeated() {
+    let answered = Arc::new(AtomicUsize::new(0));
+    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (seen, count) = (Arc::clone(&heads), Arc::clone(&answered));
+    let backend = Backend::new(move |mut stream, _| {
+        let (seen, count) = (Arc::clone(&seen), Arc::clone(&count));
+        async move {
+            while let Some(head) = read_head(&mut stream).await {
+                seen.lock().unwrap().push(head);
+                let status = if count.fetch_add(1, Ordering::SeqCst) == 0 { 503 } else { 200 };
+                let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        }
+    })
+    .await;
+    let filter = body_filter(BodyMode::Stream, BodyMode::None, |_, _| Ok(BodyVerdict::Pass));
+    let upstream = upstream("u", &[backend.address]);
+    let mut to = route(forward_to(&[&upstream]));
+    to.retry.attempts = 2;
+    to.retry.on.statuses = vec![503];
+    let gateway = Gateway::new(listener(), vec![(to, vec![filter.into_filter()], vec![upstream])]);
+    let get = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let response = talk(gateway.address, get).await;
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    let heads = heads.lock().unwrap().clone();
+    assert!(heads.len() == 2 && heads.iter().all(|head| head.starts_with("GET / ")), "{heads:?}");
+    assert!(!heads.concat().contains("transfer-encoding"), "{heads:?}");
 }

@@ -32,6 +32,12 @@ mod broken;
 
 mod lifecycle;
 
+mod drains;
+
+mod releases;
+
+mod together;
+
 mod tls;
 
 mod client_auth;

@@ -201,19 +201,24 @@ async fn a_request_that_is_tried_again_is_copied_once() {
 
 #[tokio::test]
 async fn a_request_for_another_protocol_has_no_copy() {
-    let primary = Backend::ok().await;
+    let primary = Backend::answering(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    )
+    .await;
     let (mirror, copies) = recording().await;
     let gateway = mirroring(&primary, &mirror, |route| {
-        // As a route that lets upgrades through would send it.
-        let value = edgewit_model::Template::new("{client-address}").unwrap();
-        route.headers.request.set.push(("upgrade".parse().unwrap(), value));
+        route.upgrades = vec![http::HeaderValue::from_static("websocket")];
     });
-    let get = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-    talk(gateway.address, get).await;
-    let text = gateway.metrics.text();
-    assert!(copies.lock().unwrap().is_empty());
-    let counted = text.lines().filter(|line| line.starts_with("edgewit_mirrored_total"));
-    assert!(counted.clone().count() == 5 && counted.clone().all(|l| l.ends_with(" 0")), "{text}");
+    let mut client = Connection::new(gateway.address).await;
+    let ask = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    client.write(ask).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+    // What follows in another connection is copied, and a copy of the first would have been sent before.
+    let get = "GET /after HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let _ = talk(gateway.address, get).await;
+    until("the other is copied", || !copies.lock().unwrap().is_empty()).await;
+    let copies = copies.lock().unwrap().clone();
+    assert!(copies.len() == 1 && copies[0].starts_with("GET /after "), "{copies:?}");
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 mod http2;
 
+mod policies;
+
 use std::time::Duration;
 
 use edgewit_model::Route;

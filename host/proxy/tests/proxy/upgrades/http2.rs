@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use edgewit_chain::RequestVerdict;
 use futures_util::{SinkExt, StreamExt};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -20,7 +21,8 @@ use tokio_tungstenite::{
 
 use super::{SWITCH, echo, exchange, websockets};
 use crate::support::{
-    Backend, Gateway, forward_to, http2, listener, read_head, route, until, upstream, within,
+    Backend, Gateway, Native, answer, forward_to, http2, listener, read_head, respond, route,
+    until, upstream, within,
 };
 
 #[tokio::test]
@@ -128,4 +130,29 @@ async fn a_stream_whose_client_takes_nothing_is_cut() {
         }
     };
     assert!(error.is_reset(), "{error:?}");
+}
+
+/// RFC 8441 5: a success would open the stream, and there is nothing behind it.
+#[tokio::test]
+async fn an_answer_of_ours_opens_no_stream() {
+    let filter = || Native {
+        on_request: Some(Box::new(|_| Ok(RequestVerdict::Answer(answer(200, "hello"))))),
+        ..Native::default()
+    };
+    let of_routes = [respond(200, "hello"), respond(403, "no")];
+    let answered = of_routes.map(|action| (route(action), Vec::new(), Vec::new())).into_iter();
+    let filtered = (route(respond(403, "no")), vec![filter().into_filter()], Vec::new());
+    for ((mut to, filters, upstreams), expected) in answered.chain([filtered]).zip([502, 403, 502])
+    {
+        websockets(&mut to);
+        let gateway = Gateway::new(listener(), vec![(to, filters, upstreams)]);
+        let (response, _stream) = open(&gateway).await;
+        assert_eq!(response.status(), expected);
+        let mut body = response.into_body();
+        let mut read = Vec::new();
+        while let Some(data) = within(body.data()).await {
+            read.extend_from_slice(&data.expect("an orderly end"));
+        }
+        assert!(!read.is_empty(), "the answer says why");
+    }
 }

@@ -13,7 +13,7 @@ use std::{
 /// The clients that have connections, in parts that are locked one at a time. A connection looks its client up once; a
 /// request of it only counts.
 #[derive(Debug)]
-pub(crate) struct Clients {
+pub(crate) struct Loads {
     parts: [Mutex<Part>; PARTS],
     hasher: RandomState,
 }
@@ -29,16 +29,16 @@ struct Part {
 #[derive(Debug, Default)]
 pub(crate) struct Load(AtomicUsize);
 
-/// Room for one request of a client. Dropping it makes room for another.
+/// Place for one request of a client. Dropping it makes room for another.
 #[derive(Debug)]
-pub(crate) struct Room(Arc<Load>);
+pub(crate) struct Place(Arc<Load>);
 
 /// More than there are workers on most machines.
 const PARTS: usize = 32;
-/// Clients of a part that are kept before it is cleared out for the first time.
+/// Loads of a part that are kept before it is cleared out for the first time.
 const FEW: usize = 64;
 
-impl Clients {
+impl Loads {
     pub(crate) fn new() -> Self {
         Self { parts: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
     }
@@ -68,14 +68,14 @@ impl Part {
 }
 
 impl Load {
-    /// Room for one more request, unless the client has this many.
-    pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Room> {
+    /// Place for one more request, unless the client has this many.
+    pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
         let more = |now: usize| (now < most).then_some(now + 1);
-        self.0.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Room(Arc::clone(self)))
+        self.0.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Place(Arc::clone(self)))
     }
 }
 
-impl Drop for Room {
+impl Drop for Place {
     fn drop(&mut self) {
         let Self(load) = self;
         load.0.fetch_sub(1, Relaxed);
@@ -97,15 +97,15 @@ fn subscriber(client: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn load(clients: &Clients, address: &str) -> Arc<Load> {
-        clients.load(address.parse().unwrap())
+    fn load(loads: &Loads, address: &str) -> Arc<Load> {
+        loads.load(address.parse().unwrap())
     }
 
     #[test]
     fn a_client_is_an_address_or_a_subscribers_network() {
-        let clients = Clients::new();
+        let loads = Loads::new();
         let same = |a: &str, b: &str| {
-            let (a, b) = (load(&clients, a), load(&clients, b));
+            let (a, b) = (load(&loads, a), load(&loads, b));
             Arc::ptr_eq(&a, &b)
         };
         assert!(same("10.0.0.1", "10.0.0.1"));
@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn a_client_has_so_much_room() {
-        let clients = Clients::new();
-        let load = load(&clients, "10.0.0.1");
-        let rooms: Vec<Room> = std::iter::from_fn(|| load.enter(3)).collect();
+        let loads = Loads::new();
+        let load = load(&loads, "10.0.0.1");
+        let rooms: Vec<Place> = std::iter::from_fn(|| load.enter(3)).collect();
         assert_eq!(rooms.len(), 3);
         drop(rooms);
         assert!(load.enter(1).is_some());
@@ -127,11 +127,11 @@ mod tests {
 
     #[test]
     fn clients_that_are_gone_are_forgotten() {
-        let clients = Clients::new();
+        let loads = Loads::new();
         for n in 0..100_000_u32 {
-            clients.load(IpAddr::V4(n.into()));
+            loads.load(IpAddr::V4(n.into()));
         }
-        let kept: usize = clients.parts.iter().map(|p| p.lock().unwrap().loads.len()).sum();
+        let kept: usize = loads.parts.iter().map(|p| p.lock().unwrap().loads.len()).sum();
         assert!(kept <= PARTS * FEW, "{kept}");
     }
 }
