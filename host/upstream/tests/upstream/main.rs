@@ -23,3 +23,5 @@ mod health;
 mod upgrades;
 
 mod discovery;
+
+mod connections;
