@@ -49,7 +49,7 @@ pub struct LiveRoute {
 pub struct LiveUpstream {
     upstream: Arc<Upstream>,
     weight: u32,
-    durations: Durations,
+    durations: Arc<Durations>,
     exhausted: Counter,
     /// Further attempts side by side: those that lost, those that won.
     hedges: [Counter; 2],
@@ -214,13 +214,13 @@ impl LiveUpstream {
     fn new(upstream: Arc<Upstream>, weight: u32, metrics: &Arc<Metrics>) -> Self {
         let labels = [("upstream", upstream.name().as_str())];
         let exhausted = metrics.counter(&families::RETRY_BUDGET_EXHAUSTED, &labels);
-        let durations = Durations::new(&upstream, metrics);
+        let durations = Arc::new(Durations::new(&upstream, metrics));
         Servers::export(&upstream, metrics);
         let hedges = ["lost", "won"].map(|result| {
             let labels = [("upstream", upstream.name().as_str()), ("result", result)];
             metrics.counter(&families::HEDGES, &labels)
         });
-        let watched = Watched::new(&upstream, metrics);
+        let watched = Watched::new(&upstream, metrics, &durations);
         Self { upstream, weight, durations, exhausted, hedges, _watched: watched }
     }
 

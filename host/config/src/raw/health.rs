@@ -69,7 +69,7 @@ pub(crate) struct Circuit {
     pub(crate) max_requests: Option<At<u64>>,
     /// Requests that wait for one of those to end. Default: 256.
     pub(crate) max_pending: Option<At<u64>>,
-    /// How long one waits. Default: `50ms`.
+    /// How long one waits. Default: `40ms`.
     pub(crate) max_wait: Option<At<Amount<Time>>>,
     /// Retries that are under way at most. Default: 32.
     pub(crate) max_retries: Option<At<u64>>,

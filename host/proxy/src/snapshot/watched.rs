@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use edgewit_telemetry::{Gauge, Metrics, Refresh, families};
 use edgewit_upstream::{EndpointSet, Upstream};
 
+use super::durations::Durations;
+
 /// What an upstream counts itself, read for each exposition. Several routes may have one for the same upstream: they set
 /// the same series to the same numbers.
 pub(super) struct Watched {
@@ -14,6 +16,7 @@ pub(super) struct Watched {
     /// Looks that brought endpoints, and that did not; only if they are looked for.
     looks: Option<(Gauge, Gauge)>,
     connections: Mutex<Option<Connections>>,
+    durations: Arc<Durations>,
 }
 
 /// The series of one set of endpoints.
@@ -24,7 +27,11 @@ struct Connections {
 }
 
 impl Watched {
-    pub(super) fn new(upstream: &Arc<Upstream>, metrics: &Arc<Metrics>) -> Arc<Self> {
+    pub(super) fn new(
+        upstream: &Arc<Upstream>,
+        metrics: &Arc<Metrics>,
+        durations: &Arc<Durations>,
+    ) -> Arc<Self> {
         let name = upstream.name().as_str();
         let looks = |result| {
             let labels = [("upstream", name), ("result", result)];
@@ -36,6 +43,7 @@ impl Watched {
             endpoints: metrics.gauge(&families::UPSTREAM_ENDPOINTS, &[("upstream", name)]),
             looks: upstream.is_discovered().then(|| (looks("ok"), looks("error"))),
             connections: Mutex::new(None),
+            durations: Arc::clone(durations),
         });
         let source: Arc<dyn Refresh> = Arc::clone(&watched) as _;
         metrics.refresh_with(Arc::downgrade(&source));
@@ -57,6 +65,7 @@ impl Refresh for Watched {
             None => Connections::new(&self.upstream, set, &self.metrics),
         };
         connections.refresh();
+        self.durations.renew(&self.upstream);
         *known = Some(connections);
     }
 }

@@ -25,3 +25,5 @@ mod upgrades;
 mod discovery;
 
 mod connections;
+
+mod outliers;
