@@ -13,6 +13,8 @@ pub struct Circuit {
     pub max_wait: Duration,
     /// Further attempts, retried or hedged, that are under way.
     pub max_retries: u32,
+    /// Connections that are open, if they are bounded by more than what is under way and what is kept.
+    pub max_connections: Option<u32>,
 }
 
 impl Default for Circuit {
@@ -20,8 +22,9 @@ impl Default for Circuit {
         Self {
             max_requests: 1_024, // as elsewhere; few services serve more at a time
             max_pending: 256,    // a quarter more, for bursts
-            max_wait: Duration::from_millis(50), // THREATS promise 12: refused within 50 ms
-            max_retries: 32,     // a storm of retries is short of slots before the upstream is
+            max_wait: Duration::from_millis(40), // so that a refusal is there within 50 ms (THREATS promise 12)
+            max_retries: 32, // a storm of retries is short of slots before the upstream is
+            max_connections: None, // `max_requests` and the pool bound them already
         }
     }
 }

@@ -76,6 +76,7 @@ impl From<Reason> for ProxyError {
             Reason::TransferCoding => Self::TransferCoding,
             Reason::UpgradeFailed => Self::UpgradeFailed,
             Reason::Protocol => Self::Protocol,
+            Reason::ConnectionLimit => Self::ConnectionLimit,
             Reason::Request => Self::RequestError,
         }
     }

@@ -48,7 +48,7 @@ pub struct LiveRoute {
 pub struct LiveUpstream {
     upstream: Arc<Upstream>,
     weight: u32,
-    durations: Durations,
+    durations: Arc<Durations>,
     exhausted: Counter,
     /// Further attempts side by side: those that lost, those that won.
     hedges: [Counter; 2],
@@ -211,8 +211,7 @@ impl LiveUpstream {
     fn new(upstream: Arc<Upstream>, weight: u32, metrics: &Arc<Metrics>) -> Self {
         let labels = [("upstream", upstream.name().as_str())];
         let exhausted = metrics.counter(&families::RETRY_BUDGET_EXHAUSTED, &labels);
-        let durations = Durations::new(&upstream, metrics);
-        Servers::export(&upstream, metrics);
+        let durations = Servers::export(&upstream, metrics);
         let hedges = ["lost", "won"].map(|result| {
             let labels = [("upstream", upstream.name().as_str()), ("result", result)];
             metrics.counter(&families::HEDGES, &labels)

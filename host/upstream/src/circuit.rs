@@ -1,5 +1,7 @@
 //! How much an upstream is asked at a time.
 
+mod lines;
+
 use std::{
     sync::{
         Arc,
@@ -15,6 +17,8 @@ use tokio::{
 };
 
 use crate::concurrency::Adaptive;
+
+pub(crate) use lines::{Lines, Place};
 
 /// A circuit counts as open for so long after it refused somebody.
 const OPEN_FOR: Duration = Duration::from_secs(1);
@@ -36,6 +40,10 @@ pub struct Circuit {
     last_refusal: AtomicU64,
     room: Notify,
     adaptive: Option<Adaptive>,
+    connections: AtomicU32,
+    waiting_for_lines: AtomicU32,
+    /// A connection of any worker was closed.
+    line_closed: Notify,
 }
 
 /// There is no room.
@@ -67,6 +75,9 @@ impl Circuit {
             last_refusal: AtomicU64::new(0),
             room: Notify::new(),
             adaptive: adaptive.map(|rules| Adaptive::new(rules, start)),
+            connections: AtomicU32::new(0),
+            waiting_for_lines: AtomicU32::new(0),
+            line_closed: Notify::new(),
         })
     }
 
@@ -125,6 +136,16 @@ impl Circuit {
     /// Further attempts that are under way.
     pub fn retries(&self) -> u32 {
         self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Connections that are open; counted only if they are bounded.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Connections that may be open, if they are bounded.
+    pub fn max_connections(&self) -> Option<u32> {
+        self.rules.max_connections
     }
 
     /// Attempts that may be under way at present.
@@ -225,7 +246,14 @@ mod tests {
 
     fn circuit(max_requests: u32, max_pending: u32) -> Arc<Circuit> {
         let max_wait = Duration::from_millis(50);
-        Circuit::new(&model::Circuit { max_requests, max_pending, max_wait, max_retries: 2 }, None)
+        let rules = model::Circuit {
+            max_requests,
+            max_pending,
+            max_wait,
+            max_retries: 2,
+            max_connections: None,
+        };
+        Circuit::new(&rules, None)
     }
 
     async fn entered(circuit: &Arc<Circuit>) -> Result<Permit, Full> {
@@ -327,6 +355,7 @@ mod tests {
             max_pending: 10_000,
             max_wait: Duration::from_secs(60),
             max_retries: 0,
+            max_connections: None,
         };
         let circuit = Circuit::new(&rules, None);
         let tasks: Vec<_> = (0..64)

@@ -9,6 +9,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
+    circuit::Place,
     socket::Socket,
     upstream::{Endpoint, Upstream},
     wire::Stream,
@@ -48,6 +49,12 @@ pub enum ConnectError {
     /// HTTP could not be begun on the connection (RFC 9113 3.4).
     #[error("HTTP could not be begun on the connection")]
     Http(#[source] hyper::Error),
+    /// The upstream said something else than HTTP/2, or closed the connection (RFC 9113 3.4).
+    #[error("no HTTP/2 where it was expected")]
+    NoHttp2,
+    /// The upstream has as many connections as it may have (`circuit.max-connections`).
+    #[error("the upstream has as many connections as it may have")]
+    Limit,
     /// The time for a connection was over.
     #[error("no connection within {0:?}")]
     Timeout(Duration),
@@ -68,8 +75,9 @@ pub(crate) async fn connect(
     endpoint: &Endpoint,
     deadline: Instant,
     offer: Offer,
+    place: Option<Place>,
 ) -> Result<(Stream, bool), ConnectError> {
-    let made = timeout_at(deadline, make(upstream, endpoint, deadline, offer)).await;
+    let made = timeout_at(deadline, make(upstream, endpoint, deadline, offer, place)).await;
     made.unwrap_or_else(|_| Err(ConnectError::Timeout(upstream.connect_timeout())))
 }
 
@@ -78,13 +86,14 @@ async fn make(
     endpoint: &Endpoint,
     deadline: Instant,
     offer: Offer,
+    place: Option<Place>,
 ) -> Result<(Stream, bool), ConnectError> {
     let host = || endpoint.host().to_owned();
     let addresses = endpoint.addresses().resolve().await;
     let addresses = addresses.map_err(|source| ConnectError::Resolve { host: host(), source })?;
     let tcp = first_of(&addresses, deadline, upstream.connect_timeout()).await?;
     let _ = tcp.set_nodelay(true); // only costs time if it fails
-    let socket = Socket::new(tcp);
+    let socket = Socket::new(tcp, place);
     let (Some(config), Some(name)) = (upstream.tls(), endpoint.server_name()) else {
         if endpoint.is_tls() {
             let source = io::Error::other("TLS is not set up"); // never in clear text instead

@@ -8,6 +8,8 @@ mod http2;
 
 mod switch;
 
+mod places;
+
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -25,10 +27,13 @@ use tokio::{
 
 use crate::{
     body::OutBody,
+    circuit::Place,
     connect::{ConnectError, Offer, connect},
     upstream::{Endpoint, EndpointId, Upstream},
     wire::Gauge,
 };
+
+use places::{Bounded, Leave};
 
 pub(crate) use line::{LineId, Open};
 pub(crate) use switch::Switching;
@@ -40,7 +45,7 @@ pub(crate) use switch::Switching;
 /// that drives it, closes it after the upstream's idle timeout and takes it off the shelf when the peer closes it.
 /// Dropping the last clone closes all that are idle.
 #[derive(Clone, Default)]
-pub struct Pools(Rc<Shelves>);
+pub struct Pools(Rc<Shelves>, Rc<Bounded>);
 
 /// The shelves of all endpoints.
 pub(crate) type Shelves = RefCell<HashMap<EndpointId, Shelf>>;
@@ -104,6 +109,20 @@ impl Pools {
         http2::Shared::pick(&mut shelf.shared, avoid).map(Lease::Http2)
     }
 
+    /// The same if there can be no further one. An HTTP/2 connection that is still open is not given up then.
+    fn kept_at_limit(
+        &self,
+        upstream: &Upstream,
+        endpoint: &Endpoint,
+        avoid: Option<LineId>,
+    ) -> Option<Lease> {
+        self.kept_for(upstream, endpoint, avoid).or_else(|| {
+            let mut shelves = self.0.borrow_mut();
+            let shelf = shelves.get_mut(&endpoint.id())?;
+            http2::Shared::pick(&mut shelf.shared, None).map(Lease::Http2)
+        })
+    }
+
     /// Makes a connection. Requests for an endpoint that speaks HTTP/2 wait for one connection instead of each making
     /// its own.
     async fn dial(
@@ -121,9 +140,14 @@ impl Pools {
                 return Ok(lease);
             }
         }
+        let kept = || self.kept_at_limit(upstream, endpoint, avoid);
+        let place = match self.leave(upstream, kept).await? {
+            Leave::Dial(place) => place,
+            Leave::Kept(lease) => return Ok(lease),
+        };
         let _announced =
             (endpoint.speaks_http2() || upstream.h2c()).then(|| self.announce(endpoint.id()));
-        let made = self.make(upstream, endpoint, deadline).await;
+        let made = self.make(upstream, endpoint, deadline, place).await;
         if made.is_err() {
             endpoint.counters().not_opened();
         }
@@ -135,8 +159,9 @@ impl Pools {
         upstream: &Upstream,
         endpoint: &Arc<Endpoint>,
         deadline: Instant,
+        place: Option<Place>,
     ) -> Result<Lease, ConnectError> {
-        let (stream, http2) = connect(upstream, endpoint, deadline, Offer::Any).await?;
+        let (stream, http2) = connect(upstream, endpoint, deadline, Offer::Any, place).await?;
         endpoint.set_speaks_http2(http2);
         if !http2 {
             let lease = http1::open(stream, endpoint.clone(), self.keep(upstream)).await?;
@@ -146,6 +171,7 @@ impl Pools {
         let opened = timeout_at(deadline, opened).await;
         let shared = opened.map_err(|_| ConnectError::Timeout(upstream.connect_timeout()))??;
         let lease = http2::Shared::fresh_lease(&shared);
+        shared.came_back();
         self.0.borrow_mut().entry(endpoint.id()).or_default().shared.push(shared);
         Ok(Lease::Http2(lease))
     }
@@ -156,8 +182,12 @@ impl Pools {
         upstream: &Upstream,
         endpoint: &Arc<Endpoint>,
     ) -> Result<Switching, ConnectError> {
+        let place = match Box::pin(self.leave(upstream, || None)).await? {
+            Leave::Dial(place) => place,
+            Leave::Kept(_) => None, // never found
+        };
         let deadline = Instant::now() + upstream.connect_timeout();
-        let made = connect(upstream, endpoint, deadline, Offer::Http1).await;
+        let made = connect(upstream, endpoint, deadline, Offer::Http1, place).await;
         let (stream, _) = made.inspect_err(|_| endpoint.counters().not_opened())?;
         http1::open_to_switch(stream, endpoint.clone(), self.keep(upstream)).await
     }
@@ -174,7 +204,8 @@ impl Pools {
 
     fn keep(&self, upstream: &Upstream) -> http1::Keep {
         let model::Pool { idle, idle_timeout, max_age } = *upstream.pool();
-        http1::Keep { pools: self.downgrade(), most: idle, idle_timeout, max_age }
+        let lines = self.lines(upstream);
+        http1::Keep { pools: self.downgrade(), most: idle, idle_timeout, max_age, lines }
     }
 
     fn downgrade(&self) -> Weak<Shelves> {

@@ -47,8 +47,8 @@ pub use tried::Tried;
 /// 8.3.1). The host is the `host` field, else the authority of the target, else the endpoint's own. Framing fields are
 /// replaced by those that fit the body; all other fields are the caller's business. `CONNECT` is refused.
 ///
-/// A kept connection that turns out to be closed is replaced by a fresh one, once, without the caller noticing: always if
-/// nothing was sent or the upstream said that it did nothing, else only if the method is idempotent and the body can be
+/// A kept connection that turns out to be closed, or one whose upstream says that it did nothing (`REFUSED_STREAM`,
+/// `GOAWAY`), is replaced by a fresh one, once, without the caller noticing: always if nothing was done, else only if the method is idempotent and the body can be
 /// replayed (THREATS B6). Any other failure is the caller's to judge, with [`decide`](crate::decide).
 ///
 /// Before all that it needs leave of the upstream's [`Circuit`](crate::Circuit), which may take a moment, or be refused
@@ -189,7 +189,9 @@ impl Attempt<'_> {
             };
             request::prepare(&mut request, self.endpoint, lease.is_http2())?;
             let may_be_stale = stale.is_none() && lease.is_reused();
-            let spare = if may_be_stale { self.spare(&request, &lease) } else { None };
+            let may_be_refused = stale.is_none() && lease.is_http2();
+            let may_repeat = may_be_stale || may_be_refused;
+            let spare = if may_repeat { self.spare(&request, &lease) } else { None };
             let repeatable = spare.is_some() && is_idempotent(&self.method);
             lease.begin(may_be_stale && !repeatable);
             let before = self.processed.replace(Processed::Maybe);
@@ -197,10 +199,10 @@ impl Attempt<'_> {
                 Ok(response) => return accept(response, lease, upload),
                 Err(error) => Failed::new(error, &lease, upload.as_deref()),
             };
-            if !may_be_stale {
+            if !may_repeat {
                 return Err(error.into_error().after(before));
             }
-            let (again, processed) = error.resend(spare, &self.method)?;
+            let (again, processed) = error.resend(spare, may_be_stale && repeatable)?;
             self.processed.set(before.max(processed));
             self.endpoint.counters().sent_again();
             stale = Some(lease.id());

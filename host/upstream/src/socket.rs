@@ -15,6 +15,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::circuit::Place;
+
 /// Bytes that a look at the socket reads at most.
 const LOOK: usize = 8 << 10;
 
@@ -26,11 +28,13 @@ const LOOK: usize = 8 << 10;
 pub(crate) struct Socket {
     tcp: TcpStream,
     look: Rc<Cell<bool>>,
+    _place: Option<Place>,
 }
 
 impl Socket {
-    pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, look: Rc::default() }
+    /// `place`: the leave to have it open, if it takes one.
+    pub(crate) fn new(tcp: TcpStream, place: Option<Place>) -> Self {
+        Self { tcp, look: Rc::default(), _place: place }
     }
 
     /// The mark that makes the next read look at the socket itself.
@@ -114,7 +118,7 @@ mod tests {
     async fn a_look_sees_what_the_runtime_does_not_know_yet() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut socket = Socket::new(tcp);
+        let mut socket = Socket::new(tcp, None);
         drop(listener.accept().await.unwrap());
         let mark = socket.mark();
         let mut byte = [0];

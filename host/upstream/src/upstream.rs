@@ -224,9 +224,12 @@ impl Upstream {
         self.safeguards.detector().ejections()
     }
 
-    /// Keeps something as long as this upstream lives, unless something is kept already.
-    pub fn attach(&self, make: impl FnOnce() -> Arc<dyn Any + Send + Sync>) {
-        self.attached.get_or_init(make);
+    /// Keeps something as long as this upstream lives, unless something is kept already; gives what is kept.
+    pub fn attach(
+        &self,
+        make: impl FnOnce() -> Arc<dyn Any + Send + Sync>,
+    ) -> Arc<dyn Any + Send + Sync> {
+        Arc::clone(self.attached.get_or_init(make))
     }
 
     /// Whether an endpoint is available that was not tried.

@@ -2,6 +2,8 @@
 
 mod interim;
 
+mod greeting;
+
 use std::{
     cell::Cell,
     io,
@@ -14,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use crate::socket::Socket;
+use greeting::Greeting;
 use interim::Interim;
 
 /// Bytes read before the response head is complete at most, heads of informational responses (RFC 9110 15.2) included.
@@ -48,10 +51,11 @@ pub(crate) struct Gauge {
     flooded: Cell<bool>,
     write_failed: Cell<bool>,
     interim: Cell<Interim>,
+    greeting: Option<Greeting>,
 }
 
 impl Gauge {
-    fn new(look: Rc<Cell<bool>>) -> Self {
+    fn new(look: Rc<Cell<bool>>, http2: bool) -> Self {
         Self {
             look,
             awaits_head: Cell::new(false),
@@ -60,6 +64,7 @@ impl Gauge {
             flooded: Cell::new(false),
             write_failed: Cell::new(false),
             interim: Cell::new(Interim::new()),
+            greeting: http2.then(Greeting::new),
         }
     }
 
@@ -97,12 +102,29 @@ impl Gauge {
         self.flooded.get()
     }
 
+    /// Waits until the upstream has said how it speaks HTTP/2; `false`: it never will.
+    pub(crate) async fn greeted(&self) -> bool {
+        match &self.greeting {
+            Some(greeting) => greeting.came().await,
+            None => true,
+        }
+    }
+
+    fn ended(&self) {
+        if let Some(greeting) = &self.greeting {
+            greeting.end();
+        }
+    }
+
     fn count_read(&self, fresh: &[u8]) -> io::Result<()> {
         let bytes = fresh.len();
         if bytes == 0 && self.write_failed.get() {
             return Err(io::ErrorKind::ConnectionReset.into()); // the write took the socket's error, this is no clean end
         }
         self.read.set(self.read.get().saturating_add(bytes));
+        if let Some(greeting) = &self.greeting {
+            greeting.read(fresh);
+        }
         if !self.awaits_head.get() {
             return Ok(());
         }
@@ -128,7 +150,7 @@ impl Stream {
 
 impl Wire {
     pub(crate) fn new(stream: Stream, http2: bool) -> (Self, Rc<Gauge>) {
-        let gauge = Rc::new(Gauge::new(stream.look()));
+        let gauge = Rc::new(Gauge::new(stream.look(), http2));
         (Self { stream, gauge: gauge.clone(), http2 }, gauge)
     }
 
@@ -157,6 +179,12 @@ impl Wire {
             }
             Err(error) => Poll::Ready(Err(error)),
         }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.gauge.ended();
     }
 }
 

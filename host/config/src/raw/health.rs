@@ -69,10 +69,13 @@ pub(crate) struct Circuit {
     pub(crate) max_requests: Option<At<u64>>,
     /// Requests that wait for one of those to end. Default: 256.
     pub(crate) max_pending: Option<At<u64>>,
-    /// How long one waits. Default: `50ms`.
+    /// How long one waits. Default: `40ms`.
     pub(crate) max_wait: Option<At<Amount<Time>>>,
     /// Retries that are under way at most. Default: 32.
     pub(crate) max_retries: Option<At<u64>>,
+    /// Connections that are open at most, over all workers; each worker may have one in any case. Default: no bound of
+    /// its own.
+    pub(crate) max_connections: Option<At<u64>>,
 }
 
 /// The bound on requests follows what the upstream can do.

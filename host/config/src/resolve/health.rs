@@ -157,6 +157,10 @@ pub(super) fn circuit(raw: Option<&At<raw::Circuit>>, cx: &mut Cx<'_, '_>) -> Ci
         max_pending: cx.count(&raw.max_pending, 0..=MOST_REQUESTS, default.max_pending),
         max_wait: cx.time(&raw.max_wait, default.max_wait),
         max_retries: cx.count(&raw.max_retries, 0..=MOST_REQUESTS, default.max_retries),
+        max_connections: raw
+            .max_connections
+            .is_some()
+            .then(|| cx.count(&raw.max_connections, 1..=MOST_REQUESTS, 1)),
     }
 }
 

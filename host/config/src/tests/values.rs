@@ -493,6 +493,8 @@ fn safeguards_of_upstreams_are_checked() {
         ),
         ("panic = '0%'", ""),
         ("circuit = { max-pending = 0, max-retries = 0 }", ""),
+        ("circuit = { max-connections = 1 }", ""),
+        ("circuit = { max-connections = 0 }", "E0105 1: a number here is 1 to 1000000, not 0"),
         ("circuit = { max-requests = 0 }", "E0105 1: a number here is 1 to 1000000, not 0"),
         ("concurrency = { adaptive = true }", ""),
         (

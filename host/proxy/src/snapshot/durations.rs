@@ -7,7 +7,8 @@ use edgewit_telemetry::{Histogram, Metrics, families};
 use edgewit_upstream::{EndpointId, EndpointSet, Upstream};
 
 /// One histogram for each endpoint that the upstream has now, found without a lock. When discovery has brought others,
-/// the first attempt at one of them makes the list anew; the series of endpoints that are gone end with it.
+/// the first attempt at one of them makes the list anew, or whoever reads the metrics first; the series of endpoints that
+/// are gone end with it.
 pub(super) struct Durations {
     metrics: Arc<Metrics>,
     known: ArcSwap<Known>,
@@ -23,6 +24,13 @@ impl Durations {
     pub(super) fn new(upstream: &Upstream, metrics: &Arc<Metrics>) -> Self {
         let known = Known::new(upstream, metrics);
         Self { metrics: Arc::clone(metrics), known: ArcSwap::from_pointee(known) }
+    }
+
+    /// Ends the series of endpoints that are gone, even if nobody asks another one.
+    pub(super) fn renew(&self, upstream: &Upstream) {
+        if !Arc::ptr_eq(&self.known.load().set, &upstream.endpoints()) {
+            self.known.store(Arc::new(Known::new(upstream, &self.metrics)));
+        }
     }
 
     /// An attempt at this endpoint took this long. Not counted if the endpoint is gone meanwhile.

@@ -8,7 +8,7 @@ use std::{
 use edgewit_telemetry::{Counter, Gauge, Metrics, Refresh, families};
 use edgewit_upstream::Upstream;
 
-use super::watched::Watched;
+use super::{durations::Durations, watched::Watched};
 
 /// How the servers of an upstream are. The upstream holds it, so that its series last as long as the upstream does,
 /// whichever routes come and go. It is brought up to date when somebody reads the metrics.
@@ -17,6 +17,7 @@ pub(super) struct Servers {
     metrics: Arc<Metrics>,
     series: Mutex<Series>,
     watched: Watched,
+    durations: Arc<Durations>,
 }
 
 struct Series {
@@ -27,19 +28,25 @@ struct Series {
 }
 
 impl Servers {
-    /// Begins to export what becomes of this upstream, if nobody does yet.
-    pub(super) fn export(upstream: &Arc<Upstream>, metrics: &Arc<Metrics>) {
-        upstream.attach(|| {
+    /// Begins to export what becomes of this upstream, if nobody does yet. Gives the histograms of attempts, which all
+    /// routes to it share.
+    pub(super) fn export(upstream: &Arc<Upstream>, metrics: &Arc<Metrics>) -> Arc<Durations> {
+        let kept = upstream.attach(|| {
             let servers: Arc<Self> = Arc::new(Self {
                 upstream: Arc::downgrade(upstream),
                 metrics: Arc::clone(metrics),
                 series: Mutex::new(Series::new(upstream, metrics)),
                 watched: Watched::new(upstream, metrics),
+                durations: Arc::new(Durations::new(upstream, metrics)),
             });
             let refresh: Arc<dyn Refresh> = Arc::clone(&servers) as _;
             metrics.refresh_with(Arc::downgrade(&refresh));
             servers
         });
+        match kept.downcast::<Self>() {
+            Ok(servers) => Arc::clone(&servers.durations),
+            Err(_) => Arc::new(Durations::new(upstream, metrics)), // nobody else attaches anything
+        }
     }
 }
 
@@ -77,8 +84,9 @@ impl Series {
 
 impl Refresh for Servers {
     fn refresh(&self) {
-        self.watched.refresh();
         let Some(upstream) = self.upstream.upgrade() else { return };
+        self.watched.refresh(&upstream);
+        self.durations.renew(&upstream);
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         series.update(&upstream, &self.metrics);
     }

@@ -1,13 +1,12 @@
 //! What an upstream counts itself, as series.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use edgewit_telemetry::{Gauge, Metrics, families};
 use edgewit_upstream::{EndpointSet, Upstream};
 
 /// What an upstream counts itself, read for each exposition. The upstream keeps it.
 pub(super) struct Watched {
-    upstream: Weak<Upstream>,
     metrics: Arc<Metrics>,
     endpoints: Gauge,
     /// Looks that brought endpoints, and that did not; only if they are looked for.
@@ -23,14 +22,13 @@ struct Connections {
 }
 
 impl Watched {
-    pub(super) fn new(upstream: &Arc<Upstream>, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(upstream: &Upstream, metrics: &Arc<Metrics>) -> Self {
         let name = upstream.name().as_str();
         let looks = |result| {
             let labels = [("upstream", name), ("result", result)];
             metrics.gauge(&families::DISCOVERY_LOOKS, &labels)
         };
         Self {
-            upstream: Arc::downgrade(upstream),
             metrics: Arc::clone(metrics),
             endpoints: metrics.gauge(&families::UPSTREAM_ENDPOINTS, &[("upstream", name)]),
             looks: upstream.is_discovered().then(|| (looks("ok"), looks("error"))),
@@ -39,8 +37,7 @@ impl Watched {
     }
 
     /// Reads the numbers.
-    pub(super) fn refresh(&self) {
-        let Some(upstream) = self.upstream.upgrade() else { return };
+    pub(super) fn refresh(&self, upstream: &Upstream) {
         let set = upstream.endpoints();
         self.endpoints.set(set.len() as u64);
         if let Some((good, bad)) = &self.looks {
@@ -50,7 +47,7 @@ impl Watched {
         let mut known = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = match known.take().filter(|known| Arc::ptr_eq(&known.set, &set)) {
             Some(known) => known,
-            None => Connections::new(&upstream, set, &self.metrics),
+            None => Connections::new(upstream, set, &self.metrics),
         };
         connections.refresh();
         *known = Some(connections);

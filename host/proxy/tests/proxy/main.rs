@@ -16,6 +16,10 @@ mod retries;
 
 mod resilience;
 
+mod overload;
+
+mod discovered;
+
 mod timeouts;
 
 mod protocols;

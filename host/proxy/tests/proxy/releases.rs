@@ -122,8 +122,13 @@ async fn whatever_becomes_of_requests_nothing_stays_taken() {
     let (silent, other) = (saying(b"").await, saying(b"").await);
     let (busy, switching) = (saying(BUSY).await, saying(SWITCH).await);
     let wait = upstream("wait", &[&silent], |own| {
-        own.circuit =
-            model::Circuit { max_requests: 2, max_pending: 4, max_wait: LONG, max_retries: 2 };
+        own.circuit = model::Circuit {
+            max_requests: 2,
+            max_pending: 4,
+            max_wait: LONG,
+            max_retries: 2,
+            ..model::Circuit::default()
+        };
     });
     let hedge = upstream("hedge", &[&silent, &other], |_| {});
     let again = upstream("again", &[&busy], |_| {});

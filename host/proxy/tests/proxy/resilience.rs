@@ -1,4 +1,4 @@
-//! Endpoints that die under load, storms of retries, upstreams that have enough to do (THREATS F1, F6).
+//! Endpoints that die under load, storms of retries, bounds that follow the upstream, second attempts (THREATS F5, F6).
 
 use std::{
     net::SocketAddr,
@@ -13,14 +13,14 @@ use edgewit_model::{self as model, Hedge, Retry, RetryOn, UpstreamName};
 use edgewit_upstream::Upstream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::Semaphore,
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
     time::sleep,
 };
 
 use crate::support::{
-    Backend, Connection, Gateway, forward_to, listener, read_head, route, talk, until,
+    Backend, Connection, Gateway, Origin, forward_to, listener, read_head, route, talk, until,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -38,6 +38,7 @@ fn upstream(addresses: &[SocketAddr], change: impl FnOnce(&mut model::Upstream))
     };
     let endpoints = addresses.iter().map(endpoint).collect();
     let mut config = model::Upstream::new(UpstreamName::new("u").unwrap(), endpoints);
+    config.timeouts.connect = crate::support::DEADLINE; // busy machines
     change(&mut config);
     Upstream::new(&config).unwrap()
 }
@@ -51,51 +52,6 @@ fn gateway(upstream: Arc<Upstream>, retry: Retry) -> Gateway {
 fn retry(attempts: u32, statuses: &[u16]) -> Retry {
     let on = RetryOn { statuses: statuses.to_vec(), ..Retry::default().on };
     Retry { attempts, on, ..Retry::default() }
-}
-
-/// A server that can be killed: its socket and its connections go at once.
-struct Origin {
-    address: SocketAddr,
-    running: Option<JoinHandle<()>>,
-}
-
-impl Origin {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        Self { address, running: Some(tokio::spawn(accept(listener))) }
-    }
-
-    async fn kill(&mut self) {
-        let running = self.running.take().unwrap();
-        running.abort();
-        let _ = running.await;
-    }
-
-    async fn restart(&mut self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
-        self.running = Some(tokio::spawn(accept(listener)));
-    }
-}
-
-async fn accept(listener: TcpListener) {
-    let mut connections = JoinSet::new();
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        connections.spawn(answer(stream));
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn answer(mut stream: TcpStream) {
-    while let Some(head) = read_head(&mut stream).await {
-        if head.contains("content-length: 3") && stream.read_exact(&mut [0; 3]).await.is_err() {
-            return;
-        }
-        if stream.write_all(OK).await.is_err() {
-            return;
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,79 +146,6 @@ async fn a_storm_of_retries_adds_a_fifth_and_a_few_at_most() {
         let bound = REQUESTS + REQUESTS / 5 + 3 * 10 + 5;
         assert!(attempts > REQUESTS && attempts <= bound, "{attempts} of {bound}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_times_the_load_leaves_the_goodput_and_the_rest_is_refused() {
-    const SLOTS: usize = 4;
-    const TAKES: Duration = Duration::from_millis(100); // so 40 a second
-    const SECONDS: usize = 4;
-    let (inside, deepest) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let slots = Arc::new(Semaphore::new(SLOTS));
-    let (counted, most) = (Arc::clone(&inside), Arc::clone(&deepest));
-    let backend = Backend::new(move |mut stream, _| {
-        let (inside, deepest) = (Arc::clone(&counted), Arc::clone(&most));
-        let slots = Arc::clone(&slots);
-        async move {
-            while read_head(&mut stream).await.is_some() {
-                deepest.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                let slot = slots.acquire().await;
-                sleep(TAKES).await;
-                drop(slot);
-                inside.fetch_sub(1, Ordering::SeqCst);
-                if stream.write_all(OK).await.is_err() {
-                    return;
-                }
-            }
-        }
-    })
-    .await;
-    let upstream = upstream(&[backend.address], |config| {
-        config.circuit.max_requests = SLOTS as u32;
-        config.circuit.max_pending = SLOTS as u32;
-    });
-    let gateway = gateway(upstream, Retry::default());
-    let address = gateway.address;
-    let mut clients = JoinSet::new();
-    let begun = Instant::now();
-    for number in 0..400 * SECONDS {
-        let due = begun + Duration::from_micros(2_500) * number as u32;
-        sleep(due.saturating_duration_since(Instant::now())).await;
-        clients.spawn(async move {
-            let began = Instant::now();
-            (talk(address, GET).await, began.elapsed())
-        });
-    }
-    assert_eq!(value(&gateway, "edgewit_circuit_open", ""), 1);
-    let mut good = 0;
-    let mut refused = Vec::new();
-    while let Some(client) = clients.join_next().await {
-        let (response, took) = client.unwrap();
-        if response.starts_with("HTTP/1.1 200 ") {
-            good += 1;
-            continue;
-        }
-        assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
-        assert!(response.contains("retry-after: 1\r\n"), "{response}");
-        refused.push(took);
-    }
-    refused.sort();
-    let median = refused[refused.len() / 2];
-    let possible = 40.0 * begun.elapsed().as_secs_f64();
-    assert!(f64::from(good) >= possible * 0.6, "{good} of {possible} were served");
-    assert!(median < Duration::from_millis(1_000), "refused after {median:?}");
-    assert!(deepest.load(Ordering::SeqCst) <= SLOTS, "the upstream never sees more than it can do");
-    assert!(talk_until_ok(address).await, "it serves as before");
-}
-
-async fn talk_until_ok(address: SocketAddr) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(10) {
-        if talk(address, GET).await.starts_with("HTTP/1.1 200 ") {
-            return true;
-        }
-    }
-    false
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -362,6 +245,52 @@ async fn a_second_attempt_elsewhere_wins_and_the_first_is_cancelled() {
     until("the losers are cancelled", || closed.load(Ordering::SeqCst) == asked).await;
     assert_eq!(value(&gateway, "edgewit_hedges_total", "result=\"won\""), asked as u64);
     assert_eq!(value(&gateway, "edgewit_hedges_total", "result=\"lost\""), 0);
+}
+
+/// Speaks HTTP/2. With no answer to give it counts requests, and those that are cancelled.
+async fn over_http2(answers: bool) -> (Backend, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let (asked, cancelled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (a, c) = (Arc::clone(&asked), Arc::clone(&cancelled));
+    let backend = Backend::new(move |stream, _| {
+        let (asked, cancelled) = (Arc::clone(&a), Arc::clone(&c));
+        async move {
+            let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                let cancelled = Arc::clone(&cancelled);
+                asked.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    if answers {
+                        let mut body =
+                            respond.send_response(http::Response::new(()), false).unwrap();
+                        return body.send_data("ok".into(), true).unwrap();
+                    }
+                    let reset = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+                    assert_eq!(reset.unwrap(), h2::Reason::CANCEL);
+                    cancelled.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+        }
+    })
+    .await;
+    (backend, asked, cancelled)
+}
+
+#[tokio::test]
+async fn over_http2_the_loser_is_one_stream_and_not_the_connection() {
+    let (slow, asked, cancelled) = over_http2(false).await;
+    let (fast, ..) = over_http2(true).await;
+    let upstream = upstream(&[slow.address, fast.address], |config| config.h2c = true);
+    let gateway = gateway(Arc::clone(&upstream), hedged(1));
+    for _ in 0..8 {
+        let response = talk(gateway.address, GET).await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    }
+    let asked = asked.load(Ordering::SeqCst);
+    assert!(asked >= 2, "{asked}");
+    until("the losers are cancelled", || cancelled.load(Ordering::SeqCst) == asked).await;
+    assert_eq!(value(&gateway, "edgewit_hedges_total", "result=\"won\""), asked as u64);
+    let connects = upstream.endpoints()[0].counters().connects();
+    assert!(connects <= 2, "{connects}: one for each worker");
 }
 
 /// The value of a series of the upstream `u` with this label.

@@ -8,6 +8,8 @@ mod filter;
 
 mod gateway;
 
+mod origin;
+
 mod pki;
 
 use std::{future::Future, time::Duration};
@@ -18,6 +20,7 @@ pub(crate) use filter::{Native, Seen, answer};
 pub(crate) use gateway::{
     Gateway, Ready, forward_to, hello, listener, name, respond, route, snapshot, upstream,
 };
+pub(crate) use origin::Origin;
 pub(crate) use pki::{Authority, Issued, TlsClient, ask, connect_from};
 
 /// Nothing that is waited for takes this long.

@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use super::{Shelves, line::Line, line::LineId, switch::Switching};
 use crate::{
     body::OutBody,
+    circuit::Lines,
     connect::ConnectError,
     upstream::Endpoint,
     wire::{Gauge, Stream, Wire},
@@ -59,7 +60,7 @@ async fn begin(
     builder.max_buf_size(MAX_BUFFER).max_header_size(MAX_HEAD);
     let handshake = builder.handshake(TokioIo::new(wire)).await;
     let (sender, connection) = handshake.map_err(ConnectError::Http)?;
-    let line = Line::new(gauge, endpoint, keep.pools.clone(), keep.max_age);
+    let line = Line::new(gauge, endpoint, keep);
     Ok((Idle { sender, line }, connection))
 }
 
@@ -80,6 +81,8 @@ pub(super) struct Keep {
     pub(super) idle_timeout: Duration,
     /// How long it may take requests at all.
     pub(super) max_age: Option<Duration>,
+    /// Whoever waits for a connection, if their number is bounded.
+    pub(super) lines: Option<Rc<Lines>>,
 }
 
 impl Idle {
@@ -110,6 +113,14 @@ impl Idle {
 
     pub(super) fn endpoint(&self) -> Arc<Endpoint> {
         self.line.shared_endpoint()
+    }
+
+    pub(super) fn is_within(&self, lines: &Rc<Lines>) -> bool {
+        self.line.is_within(lines)
+    }
+
+    pub(super) fn close(self) {
+        self.line.cut();
     }
 
     /// Gives the connection a task of its own.
@@ -176,6 +187,7 @@ impl Http1Lease {
         line.set_idle();
         let mut shelves = pools.borrow_mut();
         let shelf = &mut shelves.entry(line.endpoint().id()).or_default().idle;
+        line.came_back();
         shelf.push(Idle { sender, line });
         if shelf.len() > keep.most {
             shelf.remove(0); // the one that has been idle for longest

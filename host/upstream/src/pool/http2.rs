@@ -22,6 +22,7 @@ use tokio::task::spawn_local;
 use super::{http1::Keep, line::Line, line::LineId};
 use crate::{
     body::OutBody,
+    circuit::Lines,
     connect::ConnectError,
     upstream::Endpoint,
     wire::{Gauge, Stream, Wire},
@@ -48,7 +49,11 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Connection = http2::Connection<TokioIo<Wire>, OutBody, OnThisThread>;
 
-/// Begins HTTP/2 on a new connection.
+/// Streams that may be opened before the upstream has said how many it allows: nobody does, because [`open`] waits for that.
+const UNTOLD: usize = 0;
+
+/// Begins HTTP/2 on a new connection. It is ready when the upstream's `SETTINGS` came: a stream that was opened before
+/// could be one more than is allowed (RFC 9113 5.1.2), and be refused.
 pub(super) async fn open(
     stream: Stream,
     endpoint: Arc<Endpoint>,
@@ -57,7 +62,7 @@ pub(super) async fn open(
     let (wire, gauge) = Wire::new(stream, true);
     let handshake = http2::Builder::new(OnThisThread)
         .timer(TokioTimer::new())
-        .initial_max_send_streams(endpoint.max_streams())
+        .initial_max_send_streams(UNTOLD)
         .max_header_list_size(MAX_HEADER_LIST)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -66,7 +71,10 @@ pub(super) async fn open(
         .keep_alive_timeout(PING_TIMEOUT)
         .handshake(TokioIo::new(wire));
     let (sender, connection) = handshake.await.map_err(ConnectError::Http)?;
-    let line = Line::new(gauge, endpoint, keep.pools, keep.max_age);
+    if !gauge.greeted().await {
+        return Err(ConnectError::NoHttp2);
+    }
+    let line = Line::new(gauge, endpoint, &keep);
     let connection = Rc::new(RefCell::new(Some(connection)));
     line.drive(Driven(connection.clone()), keep.idle_timeout);
     Ok(Rc::new(Shared { line, sender, connection, streams: Cell::new(0) }))
@@ -97,6 +105,18 @@ impl Shared {
         emptiest.map(|shared| shared.lease(true))
     }
 
+    pub(super) fn is_unused_within(&self, lines: &Rc<Lines>) -> bool {
+        self.streams.get() == 0 && self.line.is_within(lines)
+    }
+
+    pub(super) fn close(&self) {
+        self.line.cut();
+    }
+
+    pub(super) fn came_back(&self) {
+        self.line.came_back();
+    }
+
     /// The first share of a connection that was just made.
     pub(super) fn fresh_lease(self: &Rc<Self>) -> Http2Lease {
         self.lease(false)
@@ -108,14 +128,11 @@ impl Shared {
         Http2Lease { shared: self.clone(), reused }
     }
 
-    /// Whether the upstream allows one more stream (RFC 9113 5.1.2). The endpoint remembers how many it allows, for the
-    /// moment before the next connection has been told.
+    /// Whether the upstream allows one more stream (RFC 9113 5.1.2).
     fn has_room(&self) -> bool {
         let connection = self.connection.try_borrow();
         let allowed = connection.ok().and_then(|c| Some(c.as_ref()?.current_max_send_streams()));
-        let Some(allowed) = allowed else { return false };
-        self.line.endpoint().set_max_streams(allowed);
-        self.streams.get() < allowed
+        allowed.is_some_and(|allowed| self.streams.get() < allowed)
     }
 }
 
@@ -150,6 +167,7 @@ impl Drop for Http2Lease {
     fn drop(&mut self) {
         let left = self.shared.streams.get().saturating_sub(1);
         self.shared.streams.set(left);
+        self.shared.line.came_back();
         if left == 0 {
             self.shared.line.set_idle();
         }

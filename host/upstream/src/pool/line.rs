@@ -15,8 +15,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Shelves, forget};
-use crate::{balance::mix, upstream::Endpoint, wire::Gauge};
+use super::{Shelves, forget, http1::Keep};
+use crate::{balance::mix, circuit::Lines, upstream::Endpoint, wire::Gauge};
 
 /// Time that a connection gets for an orderly close.
 const LINGER: Duration = Duration::from_secs(1);
@@ -45,24 +45,22 @@ pub(crate) struct Line {
     /// When it takes no further request.
     retires: Option<Instant>,
     driver: OnceCell<JoinHandle<()>>,
+    /// Whoever waits for a connection, if their number is bounded.
+    lines: Option<Rc<Lines>>,
 }
 
 impl Line {
-    pub(super) fn new(
-        gauge: Rc<Gauge>,
-        endpoint: Arc<Endpoint>,
-        pools: Weak<Shelves>,
-        max_age: Option<Duration>,
-    ) -> Rc<Self> {
+    pub(super) fn new(gauge: Rc<Gauge>, endpoint: Arc<Endpoint>, keep: &Keep) -> Rc<Self> {
         let id = LineId::next();
         Rc::new(Self {
             id,
             gauge,
             endpoint,
-            pools,
+            pools: keep.pools.clone(),
             idle_since: Cell::new(None),
-            retires: max_age.map(|age| Instant::now() + spread(age, id)),
+            retires: keep.max_age.map(|age| Instant::now() + spread(age, id)),
             driver: OnceCell::new(),
+            lines: keep.lines.clone(),
         })
     }
 
@@ -116,6 +114,18 @@ impl Line {
         if self.idle_since.replace(Some(Instant::now())).is_none() {
             self.endpoint.counters().idles();
         }
+    }
+
+    /// It can take a request again.
+    pub(super) fn came_back(&self) {
+        if let Some(lines) = &self.lines {
+            lines.came_back();
+        }
+    }
+
+    /// Whether it is one of these.
+    pub(super) fn is_within(&self, lines: &Rc<Lines>) -> bool {
+        self.lines.as_ref().is_some_and(|own| Rc::ptr_eq(own, lines))
     }
 
     pub(super) fn set_busy(&self) {

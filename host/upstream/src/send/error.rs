@@ -40,7 +40,7 @@ pub enum Failure {
     Unavailable,
     /// The request itself broke off, or cannot be sent: not the upstream's fault. See [`SendError::body_error`].
     Request,
-    /// The circuit has no room for it; nothing was sent.
+    /// The circuit has no room for it, or no connection; nothing was sent.
     Overloaded,
 }
 
@@ -63,7 +63,9 @@ impl SendError {
     }
 
     pub(super) fn connect(error: ConnectError, unsent: Request<OutBody>) -> Self {
-        let error = Self::new(Failure::Connect, Processed::No, error);
+        let full = matches!(error, ConnectError::Limit);
+        let kind = if full { Failure::Overloaded } else { Failure::Connect };
+        let error = Self::new(kind, Processed::No, error);
         Self { unsent: Some(Box::new(unsent)), ..error }
     }
 

@@ -2,14 +2,13 @@
 
 use std::error::Error;
 
-use http::{Method, Request};
+use http::Request;
 use hyper::client::conn::TrySendError;
 
 use super::{Failure, Processed, ProtocolError, SendError};
 use crate::{
     body::{OutBody, Watch},
     pool::Lease,
-    retry::is_idempotent,
     wire::Gauge,
 };
 
@@ -51,11 +50,12 @@ impl Failed {
         Self { silent: silent && error.kind == Failure::Reset, error }
     }
 
-    /// The request to send on another connection, if this one may have been closed before the request came.
+    /// The request to send on another connection: always if the upstream says that it did nothing, else only if this one may
+    /// have been closed before the request came, and twice does no harm (`repeatable`).
     pub(super) fn resend(
         self,
         spare: Option<Request<OutBody>>,
-        method: &Method,
+        repeatable: bool,
     ) -> Result<(Request<OutBody>, Processed), SendError> {
         let Self { mut error, silent } = self;
         if let Some(unsent) = error.unsent.take() {
@@ -63,9 +63,7 @@ impl Failed {
         }
         let unprocessed = error.processed == Processed::No && error.kind == Failure::Reset;
         match spare {
-            Some(spare) if unprocessed || (silent && is_idempotent(method)) => {
-                Ok((spare, error.processed))
-            }
+            Some(spare) if unprocessed || (silent && repeatable) => Ok((spare, error.processed)),
             _ => Err(error),
         }
     }

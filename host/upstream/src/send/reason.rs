@@ -35,6 +35,8 @@ pub enum Reason {
     UpgradeFailed,
     /// It sent something that is no acceptable HTTP.
     Protocol,
+    /// It has as many connections as it may have.
+    ConnectionLimit,
     /// The request itself could not be sent to its end: not the upstream's fault.
     Request,
 }
@@ -73,6 +75,8 @@ fn of_connect(error: &ConnectError) -> Reason {
         },
         ConnectError::Tls { source, .. } => of_tls(source),
         ConnectError::Http(_) => Reason::ConnectionTerminated,
+        ConnectError::NoHttp2 => Reason::Protocol,
+        ConnectError::Limit => Reason::ConnectionLimit,
         ConnectError::Timeout(_) => Reason::ConnectionTimeout,
     }
 }
@@ -132,6 +136,8 @@ mod tests {
         );
         check(Failure::Connect, connect(io::ErrorKind::TimedOut), Reason::ConnectionTimeout);
         check(Failure::Connect, connect(io::ErrorKind::HostUnreachable), Reason::Unavailable);
+        check(Failure::Overloaded, Box::new(ConnectError::Limit), Reason::ConnectionLimit);
+        check(Failure::Connect, Box::new(ConnectError::NoHttp2), Reason::Protocol);
         check(Failure::Connect, timeout, Reason::ConnectionTimeout);
         check(Failure::Connect, Box::new(resolve), Reason::Dns);
         check(Failure::Connect, tls(expired), Reason::TlsCertificate);

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -36,7 +36,6 @@ pub struct Endpoint {
     server_name: Option<ServerName<'static>>,
     addresses: Addresses,
     speaks_http2: AtomicBool,
-    max_streams: AtomicUsize,
     counters: Counters,
     latency: Latency,
     /// Since when its share grows, or [`WARM`].
@@ -95,7 +94,6 @@ impl Endpoint {
             key: found.key(),
             weight: AtomicU32::new(config.weight),
             speaks_http2: AtomicBool::new(false),
-            max_streams: AtomicUsize::new(MAX_STREAMS),
             counters: Counters::default(),
             latency: Latency::default(),
             warm_up: AtomicU64::new(WARM),
@@ -195,15 +193,6 @@ impl Endpoint {
         self.speaks_http2.load(Ordering::Relaxed)
     }
 
-    /// HTTP/2 streams that a new connection may open before it has been told.
-    pub(crate) fn max_streams(&self) -> usize {
-        self.max_streams.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_max_streams(&self, allowed: usize) {
-        self.max_streams.store(allowed.min(MAX_STREAMS), Ordering::Relaxed);
-    }
-
     pub(crate) fn set_speaks_http2(&self, speaks: bool) {
         self.speaks_http2.store(speaks, Ordering::Relaxed);
     }
@@ -220,10 +209,6 @@ const WARM: u64 = u64::MAX;
 
 /// Which part of its share an endpoint begins with: enough to warm its caches, too little to be flooded.
 const FIRST_SHARE: f64 = 0.1;
-
-/// HTTP/2 streams that are opened on a connection before the endpoint has said how many it allows. 100 is the least that
-/// RFC 9113 6.5.2 recommends to allow.
-const MAX_STREAMS: usize = 100;
 
 /// An attempt that an endpoint is busy with, from its choice to the end of the response body.
 /// With it ends the leave that the circuit gave.

@@ -23,3 +23,7 @@ mod health;
 mod upgrades;
 
 mod discovery;
+
+mod connections;
+
+mod outliers;

@@ -116,7 +116,7 @@ async fn b9_only_what_was_not_processed_is_sent_again() {
     for (reason, method, attempts, expected, requests) in [
         (Reason::REFUSED_STREAM, Method::POST, 2, 200, 2),
         (Reason::REFUSED_STREAM, Method::GET, 2, 200, 2),
-        (Reason::REFUSED_STREAM, Method::POST, 1, 502, 1),
+        (Reason::REFUSED_STREAM, Method::POST, 1, 200, 2),
         (Reason::INTERNAL_ERROR, Method::POST, 2, 502, 1),
         (Reason::INTERNAL_ERROR, Method::GET, 2, 200, 2),
     ] {
@@ -207,9 +207,7 @@ async fn b9_an_upstream_that_lets_nothing_through_holds_nobody_up() {
         let (gateway, _) = routed(backend.address, change, brief);
         for (version, got) in both(&gateway, Method::POST, b"abc").await {
             let status = got.status().unwrap().as_u16();
-            // A stream that was opened before the upstream said how many it allows is refused at once.
-            let is_refused = status == 502 && streams == Some(0);
-            assert!(status == 504 || is_refused, "{version} {streams:?} {window:?} {status}");
+            assert_eq!(status, 504, "{version} {streams:?} {window:?}");
         }
     }
 }
@@ -226,10 +224,6 @@ async fn b9_one_stream_at_a_time_is_enough() {
     })
     .await;
     let gateway = Arc::new(h2c(&backend, 1));
-    for _ in 0..10 {
-        // Until the limit is known, streams beyond it are refused.
-        both(&gateway, Method::GET, b"").await;
-    }
     let mut tasks = Vec::new();
     for _ in 0..20 {
         let gateway = Arc::clone(&gateway);
@@ -240,4 +234,50 @@ async fn b9_one_stream_at_a_time_is_enough() {
     for task in tasks {
         assert_eq!(task.await.unwrap(), [200, 200]);
     }
+}
+
+#[tokio::test]
+async fn b9_a_first_burst_opens_no_more_streams_than_are_allowed() {
+    const BURST: usize = 50;
+    for (streams, expected) in [(0, 504), (1, 200), (2, 200)] {
+        let backend = Backend::new(move |stream, _| async move {
+            let mut builder = server::Builder::new();
+            let handshake = builder.max_concurrent_streams(streams).handshake(stream).await;
+            let Ok(mut connection) = handshake else { return };
+            while let Some(Ok((_, respond))) = connection.accept().await {
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    head(respond).send_data(Bytes::from_static(b"ok"), true).unwrap();
+                });
+            }
+        })
+        .await;
+        let h2c = |upstream: &mut edgewit_model::Upstream| {
+            upstream.h2c = true;
+            upstream.timeouts.connect = Duration::from_secs(20);
+        };
+        let (gateway, _) = routed(backend.address, h2c, |route| {
+            route.timeout = Duration::from_secs(if streams == 0 { 1 } else { 20 });
+            route.retry.attempts = 1;
+        });
+        let gateway = Arc::new(gateway);
+        let burst = (0..BURST).map(|_| {
+            let gateway = Arc::clone(&gateway);
+            tokio::spawn(async move { super::one(&gateway, false).await.status().unwrap() })
+        });
+        for answer in burst.collect::<Vec<_>>() {
+            assert_eq!(answer.await.unwrap(), expected, "{streams} streams");
+        }
+    }
+}
+
+#[tokio::test]
+async fn b9_what_is_always_refused_is_sent_again_once() {
+    let refuse = |mut respond: server::SendResponse<Bytes>, _| async move {
+        respond.send_reset(Reason::REFUSED_STREAM);
+    };
+    let (backend, count) = answering(refuse).await;
+    let gateway = h2c(&backend, 1);
+    assert_eq!(super::one(&gateway, false).await.status().unwrap(), 502);
+    assert_eq!(count.load(Ordering::SeqCst), 2);
 }
