@@ -46,6 +46,8 @@ mod swap;
 
 mod swaps;
 
+mod storm;
+
 mod reload;
 
 mod drain;
@@ -71,5 +73,11 @@ mod examples;
 mod jwt;
 
 mod commands;
+
+mod plugin_commands;
+
+mod quarantine;
+
+mod fallback;
 
 mod stranger;

@@ -26,6 +26,9 @@ mod header_out;
 
 mod stop;
 
+mod breaker;
+
+pub use breaker::{Breaker, Change, Counts, Told};
 pub use body::{BodyPass, BodyPipe, Direction};
 pub use chain::{Chain, Link, Observer};
 pub use exchange::{Exchange, ResponseHead, Scheme};

@@ -5,6 +5,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     path::Path,
+    sync::Arc,
 };
 
 use edgewit_model::ByteSize;
@@ -14,7 +15,8 @@ use crate::Digest;
 /// A component as it was in its file.
 #[derive(Debug, Clone)]
 pub(crate) struct Component {
-    pub(crate) bytes: Vec<u8>,
+    /// Shared, since a version is kept with its bytes: it may have to be made anew for another configuration.
+    pub(crate) bytes: Arc<[u8]>,
     pub(crate) digest: Digest,
 }
 
@@ -83,9 +85,17 @@ impl Stamp {
 impl Component {
     /// Reads a file that may be anything.
     pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Self, FileError> {
-        let bytes = read(path, limit)?;
+        Self::of(read(path, limit)?, limit)
+    }
+
+    /// A component that came by another way, such as an upload.
+    pub(crate) fn of(bytes: Vec<u8>, limit: ByteSize) -> Result<Self, FileError> {
+        let size = bytes.len() as u64;
+        if size > limit.0 {
+            return Err(FileError::TooLarge { size, limit });
+        }
         check(&bytes)?;
-        Ok(Self { digest: Digest::of(&bytes), bytes })
+        Ok(Self { digest: Digest::of(&bytes), bytes: bytes.into() })
     }
 }
 
@@ -102,8 +112,7 @@ fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
     }
     let mut bytes = Vec::new();
     file.take(limit.0.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-    let size = bytes.len() as u64;
-    if size > limit.0 { Err(FileError::TooLarge { size, limit }) } else { Ok(bytes) }
+    Ok(bytes)
 }
 
 fn unreadable(error: io::Error) -> FileError {

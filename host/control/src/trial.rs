@@ -102,6 +102,7 @@ fn try_case(
         filter,
         on_error: plugin.on_error,
         observer: Arc::new(recorder.clone()),
+        breaker: None,
     };
     let chain = Arc::new(Chain::new(vec![link], RequestLimits::default().fuel));
     let begun = Instant::now();

@@ -36,10 +36,12 @@ pub enum LoadError {
         message: String,
     },
     /// An import without a grant.
-    #[error("wants a capability that is not granted: imports `edgewit:filter/{capability}`")]
+    #[error("wants a capability that is not granted: imports {}", interfaces(missing))]
     NotGranted {
-        /// Its name.
-        capability: String,
+        /// The names of those that are not granted.
+        missing: Vec<String>,
+        /// The names of all that it imports.
+        imports: Vec<String>,
     },
     /// An import that nobody provides.
     #[error("imports `{import}`, which this host does not have")]
@@ -87,6 +89,11 @@ pub enum LoadError {
     },
 }
 
+fn interfaces(names: &[String]) -> String {
+    let full: Vec<_> = names.iter().map(|name| format!("`edgewit:filter/{name}`")).collect();
+    full.join(", ")
+}
+
 fn list(items: &[String]) -> String {
     if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
@@ -116,7 +123,10 @@ impl LoadError {
             LoadError::WrongVersion { .. } => {
                 "rebuild it with the SDK of this version: edgewit plugin build".to_owned()
             }
-            LoadError::NotGranted { capability } => format!("allow = {{ {capability} = true }}"),
+            LoadError::NotGranted { missing, .. } => {
+                let grants: Vec<_> = missing.iter().map(|name| format!("{name} = true")).collect();
+                format!("allow = {{ {} }}", grants.join(", "))
+            }
             LoadError::NoPhase { .. } => {
                 "with the Rust SDK, name the phases in edgewit_sdk::export!".to_owned()
             }
