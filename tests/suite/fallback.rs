@@ -41,9 +41,13 @@ fn the_version_before_comes_back_and_the_bad_file_is_not_taken_again() {
     gateway.log.wait_for(&["ERROR", "plugin rolled back", "E0452"]);
     assert_eq!(rolled_back(&gateway), 1.0);
     let plugin = gateway.admin_json("/v1/plugins/version");
-    let states: Vec<_> = plugin["versions"].as_array().unwrap().iter().map(|v| &v["state"]).collect();
+    let states: Vec<_> =
+        plugin["versions"].as_array().unwrap().iter().map(|v| &v["state"]).collect();
     assert_eq!(states, ["active", "rolled-back"]);
-    assert_eq!((&plugin["standing"]["pinned"], &plugin["standing"]["previous"]), (&true.into(), &().into()));
+    assert_eq!(
+        (&plugin["standing"]["pinned"], &plugin["standing"]["previous"]),
+        (&true.into(), &().into())
+    );
     let events = gateway.admin_json("/v1/events").to_string();
     assert!(events.contains("serves again until the file changes"), "{events}");
 

@@ -48,6 +48,8 @@ mod swaps;
 
 mod storm;
 
+mod golden;
+
 mod reload;
 
 mod drain;

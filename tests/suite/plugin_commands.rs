@@ -86,7 +86,9 @@ fn a_reload_keeps_what_was_decided_a_changed_file_and_a_restart_end_it() {
     command(&gateway, &["swap", "version", &file(guest::VERSION_TWO)]).ok();
     gateway.put_guest(guest::COUNTER, "version");
     gateway.log.wait_for(&["the file has changed and counts again"]);
-    until("the file to serve", || gateway.get("/").header("x-response-version").is_empty().then_some(()));
+    until("the file to serve", || {
+        gateway.get("/").header("x-response-version").is_empty().then_some(())
+    });
     let now = standing(&gateway);
     assert_eq!((&now["pinned"], &now["astray"]), (&false.into(), &false.into()), "{now}");
 }

@@ -73,7 +73,8 @@ fn a_filter_that_is_skipped_on_errors_is_skipped_in_quarantine() {
 #[test]
 fn a_probe_that_traps_keeps_the_filter_out_for_longer() {
     let origin = Origin::echo();
-    let gateway = trapping(&origin, "quarantine = { stops = 2, window = \"60s\", probe = \"50ms\" }");
+    let gateway =
+        trapping(&origin, "quarantine = { stops = 2, window = \"60s\", probe = \"50ms\" }");
     until("it to be tried again and again", || {
         assert_eq!(bad(&gateway), BAD);
         (gateway.log.with(&["stopped when it was tried"]).len() >= 3).then_some(())
@@ -101,7 +102,10 @@ fn a_client_with_bad_requests_does_not_switch_a_filter_off_for_the_others() {
 #[test]
 fn a_new_version_starts_with_a_clean_record() {
     let origin = Origin::echo();
-    let gateway = trapping(&origin, "fallback = false\nquarantine = { stops = 2, window = \"60s\", probe = \"1h\" }");
+    let gateway = trapping(
+        &origin,
+        "fallback = false\nquarantine = { stops = 2, window = \"60s\", probe = \"1h\" }",
+    );
     assert_eq!((bad(&gateway), bad(&gateway)), (BAD, BAD));
     gateway.log.wait_for(&["plugin in quarantine"]);
     assert_status(&gateway.get("/"), BAD);

@@ -115,7 +115,9 @@ fn an_update_that_wants_more_than_is_granted_is_held_back_with_the_difference() 
     let gateway = versioned(&origin, "");
     gateway.put_guest(guest::TALLY, "version");
     let line = gateway.log.wait_for(&["plugin refused", "E0404"]);
-    for words in ["imports `edgewit:filter/kv`", "this one differs by +", "+kv", "allow = { kv = true }"] {
+    for words in
+        ["imports `edgewit:filter/kv`", "this one differs by +", "+kv", "allow = { kv = true }"]
+    {
         assert!(line.contains(words), "no {words} in {line}");
     }
     assert_version(&gateway, "1");

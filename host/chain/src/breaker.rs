@@ -264,6 +264,8 @@ mod tests {
         probe: Duration::from_secs(5),
     };
 
+    /// What it shows; seconds and requests before each stop; is it too much?
+    type Case = (&'static str, &'static [(u64, u64)], bool);
     type Changes = Arc<Mutex<Vec<Change>>>;
 
     fn breaker(rule: Option<Quarantine>) -> (Arc<Breaker>, Changes) {
@@ -274,8 +276,7 @@ mod tests {
 
     #[test]
     fn stops_count_only_as_many_in_a_window_and_as_a_share_of_requests() {
-        // Seconds and requests before each stop.
-        let cases: [(&str, &[(u64, u64)], bool); 7] = [
+        let cases: [Case; 7] = [
             ("none", &[], false),
             ("too few", &[(0, 1), (1, 2)], false),
             ("all of three", &[(0, 1), (1, 2), (2, 3)], true),
@@ -315,8 +316,7 @@ mod tests {
         let Admission::Probe(probe) = breaker.admit_open(at(18)) else { panic!("it may try") };
         probe.passed();
         assert!(!breaker.is_open());
-        let expected =
-            [Change::Opened, Change::StillOpen(Duration::from_secs(10)), Change::Closed];
+        let expected = [Change::Opened, Change::StillOpen(Duration::from_secs(10)), Change::Closed];
         assert_eq!(*changes.lock().unwrap(), expected);
         assert_eq!(breaker.counts(), Counts { calls: 6, stops: 3 });
     }

@@ -194,6 +194,11 @@ door, so it needs the longer word `skip-even-auth`."
 "Instances could not be made or configured with the fuel, time and memory of `limits`. Raise the limit that the message names, \
 if the filter deserves it."
 
+"E0408" PLUGIN_GOLDEN "a plugin does not pass its own golden requests"
+"A component can carry requests with the answers that its author expects, in the custom section `edgewit:golden`. They are played \
+before the component serves, with its limits and grants, but apart from its stores. One that goes otherwise refuses the version. \
+`edgewit plugin test` plays the same cases at the author's desk."
+
 "E0451" PLUGIN_STOPS "a plugin keeps running into a limit"
 "Many calls were stopped by fuel, time or memory. Either the filter has a fault or its `limits` are too small for what it does. \
 After `quarantine.stops` of them within `quarantine.window`, if they are a large enough share of its requests, that version is \

@@ -26,7 +26,9 @@ use serde::Deserialize;
 
 pub(crate) use amount::{Amount, Percent, Size, Span, Time, Unit};
 pub(crate) use listener::{Listener, ListenerLimits, ListenerTls, Protocol, TlsVersion};
-pub(crate) use plugin::{Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits, Quarantine};
+pub(crate) use plugin::{
+    Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits, Quarantine,
+};
 pub(crate) use route::{
     Match, Matches, Redirect, Respond, Retry, Rewrite, RewriteHost, Route, WeightedUpstream,
 };

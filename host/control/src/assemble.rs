@@ -119,8 +119,7 @@ impl Parts<'_> {
         route: &Route,
         known: Option<&Arc<Chain>>,
     ) -> Result<Arc<Chain>, AssembleError> {
-        let filters =
-            route.filters.iter().filter_map(|place| self.filter(place).transpose());
+        let filters = route.filters.iter().filter_map(|place| self.filter(place).transpose());
         let filters: Vec<_> = filters.collect::<Result<_, _>>()?;
         let fuel = self.config.request_limits.fuel;
         let is_same = |chain: &&Arc<Chain>| {
@@ -141,14 +140,13 @@ impl Parts<'_> {
         Ok(Arc::new(Chain::new(filters.into_iter().map(link).collect(), fuel)))
     }
 
-    fn filter(
-        &self,
-        place: &FilterUse,
-    ) -> Result<Option<Stand>, AssembleError> {
+    fn filter(&self, place: &FilterUse) -> Result<Option<Stand>, AssembleError> {
         let missing = || AssembleError::Filter(place.plugin.clone());
         let plugin = self.config.plugins.get(&place.plugin).ok_or_else(missing)?;
         Ok(match (self.find)(plugin, place).ok_or_else(missing)? {
-            Fitting::Filter(filter, breaker) => Some(Stand { filter, breaker, on_error: plugin.on_error }),
+            Fitting::Filter(filter, breaker) => {
+                Some(Stand { filter, breaker, on_error: plugin.on_error })
+            }
             Fitting::Disabled => None,
         })
     }

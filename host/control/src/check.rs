@@ -65,7 +65,14 @@ pub fn check(
         metrics: Arc::clone(metrics.plugins()),
         instances: INSTANCES,
     })?;
-    let stock = stock::gather(&runtime, &Watchman::new(&metrics, None), &read.config, &PreparedPlugins::new(), &[], &Pins::new());
+    let stock = stock::gather(
+        &runtime,
+        &Watchman::new(&metrics, None),
+        &read.config,
+        &PreparedPlugins::new(),
+        &[],
+        &Pins::new(),
+    );
     let (used, unused): (Vec<_>, Vec<_>) = stock.refused.iter().partition(|r| r.used);
     let problems = used.iter().flat_map(|refused| &refused.problems);
     diagnostics.extend(problems.map(|problem| problem.diagnostic(loaded)));

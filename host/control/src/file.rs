@@ -141,6 +141,8 @@ fn kind(metadata: &Metadata) -> &'static str {
 
 const MAGIC: &[u8] = b"\0asm";
 const COMPONENT: &[u8] = b"\x0d\0\x01\0";
+/// Number of a custom section.
+const CUSTOM: u8 = 0;
 const MODULE: &[u8] = b"\x01\0\0\0";
 
 /// Is it a component whose last section is whole? What is in the sections is the business of validation.
@@ -167,6 +169,24 @@ fn sections_are_whole(mut bytes: &[u8]) -> bool {
         bytes = rest;
     }
     true
+}
+
+/// What a component's own custom section of this name holds; the first, if there are several.
+pub(crate) fn custom_section<'a>(component: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut bytes = component.get(MAGIC.len() + COMPONENT.len()..)?;
+    while let Some((id, rest)) = bytes.split_first() {
+        let (size, rest) = leb128(rest)?;
+        let (section, after) = rest.split_at_checked(size)?;
+        if *id == CUSTOM {
+            let (length, rest) = leb128(section)?;
+            let (found, data) = rest.split_at_checked(length)?;
+            if found == name.as_bytes() {
+                return Some(data);
+            }
+        }
+        bytes = after;
+    }
+    None
 }
 
 fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -196,6 +216,21 @@ mod tests {
         }
         // Cut between sections it is a component, only another one; its digest will change once more.
         assert_eq!(check(&whole[..13]), Ok(()));
+    }
+
+    #[test]
+    fn custom_sections_are_found_by_name() {
+        let sections: [&[u8]; 4] =
+            [b"\x01\x02\x00a", b"\0\x03\x01ax", b"\0\x04\x02bby", b"\0\x02\x01a"];
+        let all = [MAGIC, COMPONENT, &sections.concat()].concat();
+        assert_eq!(custom_section(&all, "a"), Some(b"x".as_slice()));
+        assert_eq!(custom_section(&all, "bb"), Some(b"y".as_slice()));
+        assert_eq!(custom_section(&all, "c"), None);
+        for cut in 0..all.len() {
+            let _ = custom_section(&all[..cut], "bb");
+        }
+        let broken = [MAGIC, COMPONENT, b"\0\x02\x09a"].concat(); // a name longer than its section
+        assert_eq!(custom_section(&broken, "a"), None);
     }
 
     #[test]

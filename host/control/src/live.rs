@@ -210,9 +210,8 @@ impl Live {
         let generation = self.world.snapshot.generation() + 1;
         let metrics = &self.parts.metrics;
         let (plugins, disabled) = (&stock.plugins, &self.disabled);
-        let world =
-            make(generation, read.config, plugins, disabled, metrics, Some(&self.world))
-                .map_err(|e| Report::from(e.diagnostic(read.loaded.as_ref())))?;
+        let world = make(generation, read.config, plugins, disabled, metrics, Some(&self.world))
+            .map_err(|e| Report::from(e.diagnostic(read.loaded.as_ref())))?;
         self.must_not_drain()?;
         self.proxy.apply(&world.config.listeners, Arc::clone(&world.snapshot))?;
         self.world = world;
@@ -458,7 +457,6 @@ fn make(
     metrics: &Arc<Metrics>,
     before: Option<&World>,
 ) -> Result<World, AssembleError> {
-    let find =
-        |plugin: &Plugin, place: &FilterUse| prepare::find(plugins, disabled, plugin, place);
+    let find = |plugin: &Plugin, place: &FilterUse| prepare::find(plugins, disabled, plugin, place);
     assemble(generation, config, &find, metrics, before)
 }

@@ -16,6 +16,7 @@ use crate::{
     assemble::Fitting,
     file::Component,
     problem::{Cause, Problem},
+    trial::golden,
     watchman::Watchman,
 };
 
@@ -137,6 +138,15 @@ impl Prepared {
         if authenticates && plugin.on_error == OnError::Skip {
             let name = plugin.name.clone();
             problems.push(Problem { plugin: name, place: None, cause: Cause::FailOpen });
+        }
+        // A version that served has passed already.
+        if problems.is_empty() && before.is_none() {
+            let played = golden::play(runtime, &component.bytes, plugin);
+            problems.extend(played.err().map(|detail| Problem {
+                plugin: plugin.name.clone(),
+                place: None,
+                cause: Cause::Golden { detail },
+            }));
         }
         // What is wrong with the component itself is found once for each configuration.
         problems.dedup_by(|a, b| a.cause == b.cause);

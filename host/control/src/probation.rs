@@ -47,7 +47,8 @@ const TIMES: u64 = 4;
 impl Record {
     pub(crate) fn judge(&self) -> Verdict {
         let Counts { calls, stops } = self.now;
-        let often = stops >= FEWEST_STOPS && stops.saturating_mul(100) >= calls.saturating_mul(LEAST_PERCENT);
+        let often = stops >= FEWEST_STOPS
+            && stops.saturating_mul(100) >= calls.saturating_mul(LEAST_PERCENT);
         if (often || self.quarantined) && self.is_worse() {
             return Verdict::Failed;
         }
@@ -90,7 +91,14 @@ mod tests {
             ("in quarantine after few stops", (1_000, 0), (3, 3), true, 1, Failed),
             ("in quarantine, as the one before", (10, 10), (20, 20), true, 1, Wait),
             ("nobody knows how it was before", (0, 0), (20, 20), false, 1, Failed),
-            ("looked at late, but bad all the same", (1_000, 0), (1_000, 1_000), false, 3_600, Failed),
+            (
+                "looked at late, but bad all the same",
+                (1_000, 0),
+                (1_000, 1_000),
+                false,
+                3_600,
+                Failed,
+            ),
         ];
         for (what, before, now, quarantined, seconds, expected) in cases {
             let counts = |(calls, stops)| Counts { calls, stops };

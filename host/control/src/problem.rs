@@ -41,6 +41,12 @@ pub enum Cause {
         /// What the version that serves imports.
         before: Vec<String>,
     },
+    /// A request that the component carries went otherwise than its author says.
+    #[error("carries golden requests, which {detail}")]
+    Golden {
+        /// Which one, and how.
+        detail: String,
+    },
     /// A filter that authenticates would be left out when it fails.
     #[error("authenticates requests, so `on-error = \"skip\"` would let them in when it fails")]
     FailOpen,
@@ -52,6 +58,7 @@ impl Problem {
         match &self.cause {
             Cause::File { .. } => code::PLUGIN_UNREADABLE,
             Cause::Load(error) | Cause::WantsMore { error, .. } => load_code(error),
+            Cause::Golden { .. } => code::PLUGIN_GOLDEN,
             Cause::FailOpen => code::PLUGIN_FAIL_OPEN,
         }
     }
@@ -63,6 +70,7 @@ impl Problem {
                 Some("put the file there, or set `source.file` of the plugin".to_owned())
             }
             Cause::File { .. } => None,
+            Cause::Golden { .. } => Some("play them at your desk: edgewit plugin test".to_owned()),
             Cause::Load(error) | Cause::WantsMore { error, .. } => error.help(),
             Cause::FailOpen => Some(
                 "use `on-error = \"reject\"`, or `on-error = \"skip-even-auth\"` to fail open"

@@ -43,7 +43,8 @@ impl Watchman {
                     message.to_owned()
                 }
                 Change::StillOpen(pause) => {
-                    let message = format!("stopped when it was tried; the next try is in {pause:?}");
+                    let message =
+                        format!("stopped when it was tried; the next try is in {pause:?}");
                     tracing::warn!(%plugin, digest, "plugin in quarantine: {message}");
                     message
                 }

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{
     cache::Key,
+    capability::Shared,
     child,
     compile::{self, Compiled, Job},
     filter::WasmFilter,
@@ -147,6 +148,27 @@ impl Runtime {
         plugin: &Plugin,
         config: &Map<String, Value>,
     ) -> Result<Arc<WasmFilter>, LoadError> {
+        self.load_with(bytes, plugin, config, self.shared(&plugin.name))
+    }
+
+    /// The same, but with a key-value store, token buckets and metrics of its own: to try a component out without leaving
+    /// a trace in what the plugin of that name has.
+    pub fn load_apart(
+        &self,
+        bytes: &[u8],
+        plugin: &Plugin,
+        config: &Map<String, Value>,
+    ) -> Result<Arc<WasmFilter>, LoadError> {
+        self.load_with(bytes, plugin, config, Self::apart(&plugin.name))
+    }
+
+    fn load_with(
+        &self,
+        bytes: &[u8],
+        plugin: &Plugin,
+        config: &Map<String, Value>,
+        shared: Arc<Shared>,
+    ) -> Result<Arc<WasmFilter>, LoadError> {
         let begun = Instant::now();
         let limit = plugin.limits.file_size.0;
         if bytes.len() as u64 > limit {
@@ -162,7 +184,7 @@ impl Runtime {
                 (compiled, false)
             }
         };
-        WasmFilter::new(self, plugin, compiled, job.config, from_cache, begun)
+        WasmFilter::new(self, shared, plugin, compiled, job.config, from_cache, begun)
     }
 
     fn compile(&self, job: &Job, bytes: &[u8]) -> Result<Compiled, LoadError> {

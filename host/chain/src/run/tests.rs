@@ -194,10 +194,7 @@ fn rig(filters: &[(&str, OnError, Behaviour)]) -> Rig {
     rig_with(filters, None)
 }
 
-fn rig_with(
-    filters: &[(&str, OnError, Behaviour)],
-    breaker: Option<&Arc<crate::Breaker>>,
-) -> Rig {
+fn rig_with(filters: &[(&str, OnError, Behaviour)], breaker: Option<&Arc<crate::Breaker>>) -> Rig {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let alive = Arc::new(AtomicUsize::new(0));
     let links = filters.iter().map(|(name, on_error, behaviour)| Link {
@@ -534,7 +531,8 @@ fn a_filter_in_quarantine_is_not_called_and_its_on_error_happens() {
     let cases = [(OnError::Reject, true), (OnError::Skip, false), (OnError::SkipEvenAuth, false)];
     for (on_error, fails) in cases {
         let breaker = strict();
-        let trap = Behaviour { phases: ALL.to_vec(), stop_in: Some(Phase::Auth), ..Behaviour::default() };
+        let trap =
+            Behaviour { phases: ALL.to_vec(), stop_in: Some(Phase::Auth), ..Behaviour::default() };
         let _ = rig_with(&[("a", on_error, trap)], Some(&breaker)).run.request_side(&[]);
         assert!(breaker.is_open());
         let well = Behaviour { phases: ALL.to_vec(), ..Behaviour::default() };

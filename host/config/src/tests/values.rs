@@ -293,7 +293,10 @@ fn a_plugin_goes_into_quarantine_by_default_and_falls_back() {
     let text = "[plugins.a]\nsource.file = 'a.wasm'\n[plugins.b]\nquarantine = { stops = 3, share = '80%' }\nfallback = false";
     let config = check(text).unwrap().config;
     let default = edgewit_model::Quarantine::default();
-    assert_eq!((config.plugins["a"].quarantine, config.plugins["a"].fallback), (Some(default), true));
+    assert_eq!(
+        (config.plugins["a"].quarantine, config.plugins["a"].fallback),
+        (Some(default), true)
+    );
     let own = edgewit_model::Quarantine { stops: 3, share_percent: 80, ..default };
     assert_eq!((config.plugins["b"].quarantine, config.plugins["b"].fallback), (Some(own), false));
 }

@@ -49,9 +49,7 @@ impl Target {
         match (read, write) {
             (Some(page), _) if reads => Ok(Target::Read(page)),
             (_, Some(write)) if *method == Method::POST => Ok(Target::Write(write)),
-            (None, None) => {
-                Err(Problem::new(StatusCode::NOT_FOUND, format!("there are {KNOWN}")))
-            }
+            (None, None) => Err(Problem::new(StatusCode::NOT_FOUND, format!("there are {KNOWN}"))),
             (read, write) => {
                 let allow = match (read.is_some(), write.is_some()) {
                     (true, true) => "GET, HEAD, POST",

@@ -47,7 +47,11 @@ async fn the_endpoint_tells_how_things_are() {
         (get("/v1/events", "localhost"), "200 OK", "\"events\": []"),
         (get("/v1/config", "localhost"), "404 Not Found", "/v1/status"),
         (get("/v1/status", "rebound.example.com"), "403 Forbidden", "loopback"),
-        (get("/livez", "x").replace("GET", "POST").replace("x", "localhost"), "405 ", "only GET, HEAD"),
+        (
+            get("/livez", "x").replace("GET", "POST").replace("x", "localhost"),
+            "405 ",
+            "only GET, HEAD",
+        ),
     ];
     for (request, expected, text) in cases {
         let (head, body) = ask(address, &request).await;

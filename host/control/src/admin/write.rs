@@ -72,7 +72,11 @@ impl Writes {
     {
         check(request.headers(), &write)?;
         let is_upload = matches!(write, Write::Upload(_));
-        let most = if is_upload { usize::try_from(largest).unwrap_or(usize::MAX) } else { LARGEST_COMMAND };
+        let most = if is_upload {
+            usize::try_from(largest).unwrap_or(usize::MAX)
+        } else {
+            LARGEST_COMMAND
+        };
         let _one = match is_upload {
             true => Some(self.uploads.try_acquire().map_err(|_| busy())?),
             false => None,
@@ -98,7 +102,8 @@ fn check(headers: &HeaderMap, write: &Write) -> Result<(), Problem> {
         let detail = format!("a change needs the header field `{name}: {value}` and no `origin`");
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    let wanted = if matches!(write, Write::Upload(_)) { "application/wasm" } else { "application/json" };
+    let wanted =
+        if matches!(write, Write::Upload(_)) { "application/wasm" } else { "application/json" };
     let found = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let found = found.and_then(|value| value.split(';').next()).map(str::trim);
     if !found.is_some_and(|found| found.eq_ignore_ascii_case(wanted)) {
@@ -114,9 +119,13 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let too_large = || {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{most} bytes are the most that is read"))
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("{most} bytes are the most that is read"),
+        )
     };
-    let declared = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let declared =
+        request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if declared.is_some_and(|declared: u64| declared > most as u64) {
         return Err(too_large()); // without reading any of it
     }

@@ -181,7 +181,11 @@ impl Live {
         if !self.disabled.insert(name.clone()) {
             return Err(CommandError::Conflict(format!("`{name}` is disabled already")));
         }
-        self.with_other_chains(&name, serving, "is out of all chains until it is enabled, or a restart")
+        self.with_other_chains(
+            &name,
+            serving,
+            "is out of all chains until it is enabled, or a restart",
+        )
     }
 
     fn enable(&mut self, name: PluginName) -> Outcome {

@@ -117,8 +117,7 @@ impl Server {
     }
 
     async fn post(&self, path: &str, kind: &str, body: Bytes) -> anyhow::Result<Value> {
-        let request =
-            Request::post(path).header("x-edgewit-admin", "1").header(CONTENT_TYPE, kind);
+        let request = Request::post(path).header("x-edgewit-admin", "1").header(CONTENT_TYPE, kind);
         self.send(request, body).await
     }
 
@@ -128,7 +127,9 @@ impl Server {
         let request = request.context("this is no name of a plugin")?;
         let stream = tokio::time::timeout(CONNECT, TcpStream::connect(address)).await;
         let nobody = || {
-            format!("no running server answers at {address}; start one with `edgewit run`, or name another address with --admin")
+            format!(
+                "no running server answers at {address}; start one with `edgewit run`, or name another address with --admin"
+            )
         };
         let stream = stream.with_context(nobody)?.with_context(nobody)?;
         let exchange = async {
@@ -185,8 +186,8 @@ fn rows(plugin: &Value) -> Vec<Vec<String>> {
     let row = |(n, version): (usize, &Value)| {
         let digest = text(&version["digest"]);
         let digest = digest.trim_start_matches("sha256:").chars().take(12).collect();
-        let serves = version["digest"] == plugin["standing"]["serving"]
-            && version["state"] != "refused";
+        let serves =
+            version["digest"] == plugin["standing"]["serving"] && version["state"] != "refused";
         let remark = match serves {
             true => standing(&plugin["standing"]),
             false => version["reason"]["message"].as_str().unwrap_or_default().to_owned(),
@@ -248,7 +249,10 @@ mod tests {
         let said = list(&all);
         let lines: Vec<_> = said.lines().collect();
         assert!(lines[1].starts_with("jwt") && lines[1].ends_with("no"), "{said}");
-        assert!(lines[2].starts_with(' ') && lines[2].contains("not what is in the file"), "{said}");
+        assert!(
+            lines[2].starts_with(' ') && lines[2].contains("not what is in the file"),
+            "{said}"
+        );
     }
 
     #[test]
