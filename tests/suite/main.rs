@@ -46,6 +46,10 @@ mod swap;
 
 mod swaps;
 
+mod storm;
+
+mod golden;
+
 mod reload;
 
 mod drain;
@@ -73,5 +77,11 @@ mod examples;
 mod jwt;
 
 mod commands;
+
+mod plugin_commands;
+
+mod quarantine;
+
+mod fallback;
 
 mod stranger;

@@ -110,6 +110,20 @@ fn a_version_that_does_not_take_the_configuration_is_refused() {
 }
 
 #[test]
+fn an_update_that_wants_more_than_is_granted_is_held_back_with_the_difference() {
+    let origin = Origin::echo();
+    let gateway = versioned(&origin, "");
+    gateway.put_guest(guest::TALLY, "version");
+    let line = gateway.log.wait_for(&["plugin refused", "E0404"]);
+    for words in
+        ["imports `edgewit:filter/kv`", "this one differs by +", "+kv", "allow = { kv = true }"]
+    {
+        assert!(line.contains(words), "no {words} in {line}");
+    }
+    assert_version(&gateway, "1");
+}
+
+#[test]
 fn a_removed_file_serves_on_where_it_is_used_and_goes_where_it_is_not() {
     let origin = Origin::echo();
     let setup = Setup::new(through(&origin, "\"version\"")).guest_as(guest::VERSION_ONE, "version");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use edgewit_model::OnError;
 
 use crate::{
+    breaker::Breaker,
     filter::{CallReport, Filter},
     phase::Phases,
     run::Run,
@@ -26,6 +27,8 @@ pub struct Link {
     pub on_error: OnError,
     /// Is told of every call.
     pub observer: Arc<dyn Observer>,
+    /// Decides whether it is called; `None`: always.
+    pub breaker: Option<Arc<Breaker>>,
 }
 
 /// Is told of every call of one link.
@@ -35,6 +38,9 @@ pub trait Observer: Send + Sync {
 
     /// The filter was stopped; called beside [`Observer::called`], with the words for the operator.
     fn stopped(&self, report: &CallReport, stop: &Stop, request_id: &str);
+
+    /// A request came while the filter is in quarantine, so that it was not called.
+    fn held(&self) {}
 }
 
 impl Chain {

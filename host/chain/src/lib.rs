@@ -26,7 +26,10 @@ mod header_out;
 
 mod stop;
 
+mod breaker;
+
 pub use body::{BodyPass, BodyPipe, Direction};
+pub use breaker::{Breaker, Change, Counts, Told};
 pub use chain::{Chain, Link, Observer};
 pub use exchange::{Exchange, ResponseHead, Scheme};
 pub use filter::{Allowance, Call, CallReport, Filter, Instance, Outcome, Returned};

@@ -8,6 +8,7 @@ use edgewit_model::{NormalizedPath, PluginName, UpstreamName};
 use http::HeaderMap;
 
 use crate::{
+    breaker::Probe,
     chain::Chain,
     exchange::Exchange,
     filter::{Allowance, Call, Instance, Outcome},
@@ -101,6 +102,20 @@ struct Slot {
     disabled: bool,
     duration: Duration,
     outcome: Option<Outcome>,
+    /// Whether its breaker was asked, and what for.
+    asked: Asked,
+}
+
+/// What a filter's breaker said to this exchange.
+enum Asked {
+    /// Nothing yet.
+    NotYet,
+    /// It may run.
+    Run,
+    /// It may run, and what comes of it counts.
+    Probe(Probe),
+    /// It is in quarantine.
+    Held,
 }
 
 type Step = ControlFlow<Passage>;
@@ -114,6 +129,7 @@ impl Run {
             disabled: false,
             duration: Duration::ZERO,
             outcome: None,
+            asked: Asked::NotYet,
         };
         let slots = chain.links().iter().map(slot).collect();
         let fuel = chain.request_fuel();
@@ -310,6 +326,13 @@ impl Run {
             }
         }
         self.response_side = Some(0);
+        // What follows may take hours; a filter that has no part in it has passed.
+        for index in 0..self.reached {
+            let phases = self.link_phases(index);
+            if !phases.has(Phase::RequestBody) && !phases.has(Phase::ResponseBody) {
+                self.probe_passed(index);
+            }
+        }
         ResponsePassage::Done
     }
 
@@ -334,7 +357,8 @@ impl Run {
     pub fn finish(&mut self, summary: &Summary) {
         self.fuel = self.chain.request_fuel();
         for index in 0..self.reached {
-            if self.link_phases(index).has(Phase::Telemetry) {
+            let held = matches!(self.slots[index].asked, Asked::Held);
+            if self.link_phases(index).has(Phase::Telemetry) && !held {
                 let whole = self.chain.links()[index].filter.allowance();
                 let slot = &mut self.slots[index];
                 slot.left = Allowance { log_lines: slot.left.log_lines, ..whole };
@@ -342,6 +366,7 @@ impl Run {
                 let _ = self.ask(index, Phase::Telemetry, |i, c| i.record(c, summary), |()| false);
             }
             self.slots[index].instance = None;
+            self.probe_passed(index);
         }
     }
 

@@ -38,11 +38,13 @@ pub enum StopReason {
     Error,
     /// The host had no room for another instance.
     Exhausted,
+    /// It was not called: it was stopped too often shortly before.
+    Quarantine,
 }
 
 impl StopReason {
     /// All reasons.
-    pub const ALL: [StopReason; 8] = [
+    pub const ALL: [StopReason; 9] = [
         StopReason::Fuel,
         StopReason::Memory,
         StopReason::Time,
@@ -51,6 +53,7 @@ impl StopReason {
         StopReason::Capability,
         StopReason::Error,
         StopReason::Exhausted,
+        StopReason::Quarantine,
     ];
 
     /// Its name in logs and metrics.
@@ -64,6 +67,7 @@ impl StopReason {
             StopReason::Capability => "capability",
             StopReason::Error => "error",
             StopReason::Exhausted => "exhausted",
+            StopReason::Quarantine => "quarantine",
         }
     }
 }

@@ -208,8 +208,19 @@ door, so it needs the longer word `skip-even-auth`."
 "Instances could not be made or configured with the fuel, time and memory of `limits`. Raise the limit that the message names, \
 if the filter deserves it."
 
+"E0408" PLUGIN_GOLDEN "a plugin does not pass its own golden requests"
+"A component can carry requests with the answers that its author expects, in the custom section `edgewit:golden`. They are played \
+before the component serves, with its limits and grants, but apart from its stores. One that goes otherwise refuses the version. \
+`edgewit plugin test` plays the same cases at the author's desk."
+
 "E0451" PLUGIN_STOPS "a plugin keeps running into a limit"
-"Many calls were stopped by fuel, time or memory. Either the filter has a fault or its `limits` are too small for what it does."
+"Many calls were stopped by fuel, time or memory. Either the filter has a fault or its `limits` are too small for what it does. \
+After `quarantine.stops` of them within `quarantine.window`, if they are a large enough share of its requests, that version is \
+not called any more: `on-error` holds for every request until one that tries comes through."
+
+"E0452" PLUGIN_ROLLED_BACK "a new version of a plugin was rolled back"
+"Shortly after the swap it was stopped in many of its requests, and much more often than the version before, which serves again. \
+The file is not taken again until it changes. `edgewit plugin swap` takes it all the same; `fallback = false` turns this off."
 
 "E0501" CERTIFICATE "a certificate cannot be used"
 "The file must be readable, at most 1 MiB, and hold at least one certificate in PEM form, the leaf first. The file of `crl` holds \

@@ -73,6 +73,11 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     check(main, Some(path), &Outside { variable: &variable, base })
 }
 
+/// Reads TOML that is no configuration of the server, such as the cases of a filter's tests.
+pub fn read_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| error.to_string())
+}
+
 /// Checks a text that messages call `name`. Relative paths in it start at `base_dir`.
 pub fn load_text(name: &str, text: &str, base_dir: &Path) -> Result<Loaded, Report> {
     let main = load::main_text(name, text)?;

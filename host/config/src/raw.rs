@@ -37,7 +37,9 @@ pub(crate) use listener::{
     TlsVersion, Underscores,
 };
 pub(crate) use one_or_many::OneOrMany;
-pub(crate) use plugin::{Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits};
+pub(crate) use plugin::{
+    Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits, Quarantine,
+};
 pub(crate) use policy::{Compress, Cors, Edits, Fault, HeaderEdits, Mirror, SwitchOr, Test};
 pub(crate) use route::{
     Match, Matches, Redirect, Respond, Retry, Rewrite, Route, WeightedUpstream,

@@ -1,11 +1,16 @@
-//! The administration endpoint: what is going on, for people and tools on this machine.
+//! The administration endpoint: what is going on and what should, for people and tools on this machine.
 //!
-//! It is a socket of its own on a loopback address, and it only reads. A page in a browser could still reach it through a
-//! name that resolves to 127.0.0.1, so that only requests for a loopback host are answered.
+//! It is a socket of its own on a loopback address. A page in a browser could still reach it through a name that resolves
+//! to 127.0.0.1, so that only requests for a loopback host are answered, and a change needs more than a page can send
+//! (`write`).
 
 mod host;
 
 mod page;
+
+mod target;
+
+mod write;
 
 use std::{convert::Infallible, net::SocketAddr, os::fd::AsFd, sync::Arc, time::Duration};
 
@@ -19,7 +24,8 @@ use tokio::{
     sync::Semaphore,
 };
 
-pub(crate) use page::{Measure, Pages};
+pub(crate) use page::{Largest, Measure, Pages};
+pub(crate) use write::Carry;
 
 /// Connections at the same time; a person has a few, and so has a monitoring system.
 const MOST_CONNECTIONS: usize = 64;
@@ -91,7 +97,7 @@ impl Admin {
 async fn connection(stream: TcpStream, pages: Arc<Pages>) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(respond(&pages, &request)) }
+        async move { Ok::<_, Infallible>(respond(&pages, request).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -104,9 +110,9 @@ async fn connection(stream: TcpStream, pages: Arc<Pages>) {
     }
 }
 
-fn respond<B>(pages: &Pages, request: &Request<B>) -> Response<Full<Bytes>> {
-    match host::check(request) {
-        Ok(()) => pages.answer(request.method(), request.uri().path()),
+async fn respond(pages: &Pages, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match host::check(&request) {
+        Ok(()) => pages.answer(request).await,
         Err(problem) => problem.into_response(),
     }
 }

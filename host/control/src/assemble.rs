@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use edgewit_chain::{Chain, Filter, Link};
+use edgewit_chain::{Breaker, Chain, Filter, Link};
 use edgewit_config::{Diagnostic, Entry, Loaded, code};
 use edgewit_model as model;
 use edgewit_model::{Action, Config, FilterUse, Plugin, PluginName, Route, UpstreamName};
@@ -43,8 +43,16 @@ pub(crate) enum AssembleError {
     Filter(PluginName),
 }
 
-/// Where filters come from: the one that was made of a plugin for its place in a chain.
-pub(crate) type FindFilter<'a> = dyn Fn(&Plugin, &FilterUse) -> Option<Arc<dyn Filter>> + 'a;
+/// Where filters come from: what stands at a place in a chain; `None`: it was not loaded.
+pub(crate) type FindFilter<'a> = dyn Fn(&Plugin, &FilterUse) -> Option<Fitting> + 'a;
+
+/// What stands at a place in a chain.
+pub(crate) enum Fitting {
+    /// The filter that was made of the plugin for this place.
+    Filter(Arc<dyn Filter>, Option<Arc<Breaker>>),
+    /// Nothing: the operator has taken the plugin out of all chains.
+    Disabled,
+}
 
 /// Puts a generation together. Blocks while it reads files.
 pub(crate) fn assemble(
@@ -118,36 +126,54 @@ impl Parts<'_> {
         route: &Route,
         known: Option<&Arc<Chain>>,
     ) -> Result<Arc<Chain>, AssembleError> {
-        let filters: Vec<_> =
-            route.filters.iter().map(|place| self.filter(place)).collect::<Result<_, _>>()?;
+        let filters = route.filters.iter().filter_map(|place| self.filter(place).transpose());
+        let filters: Vec<_> = filters.collect::<Result<_, _>>()?;
         let fuel = self.config.request_limits.fuel;
         let is_same = |chain: &&Arc<Chain>| {
             let links = chain.links();
             chain.request_fuel() == fuel
                 && links.len() == filters.len()
-                && links.iter().zip(&filters).all(|(link, (filter, on_error))| {
-                    link.on_error == *on_error && is_same_filter(&link.filter, filter)
-                })
+                && links.iter().zip(&filters).all(|(link, stand)| stand.is(link))
         };
         if let Some(known) = known.filter(is_same) {
             return Ok(Arc::clone(known));
         }
-        let link = |(filter, on_error): (Arc<dyn Filter>, _)| {
+        let link = |Stand { filter, breaker, on_error }| {
+            let filter: Arc<dyn Filter> = filter;
             let (name, version) = (filter.plugin(), filter.version());
             let observer = FilterObserver::new(self.metrics, &route.name, name, version);
-            Link { filter, on_error, observer }
+            Link { filter, on_error, observer, breaker }
         };
         Ok(Arc::new(Chain::new(filters.into_iter().map(link).collect(), fuel)))
     }
 
-    fn filter(
-        &self,
-        place: &FilterUse,
-    ) -> Result<(Arc<dyn Filter>, model::OnError), AssembleError> {
+    fn filter(&self, place: &FilterUse) -> Result<Option<Stand>, AssembleError> {
         let missing = || AssembleError::Filter(place.plugin.clone());
         let plugin = self.config.plugins.get(&place.plugin).ok_or_else(missing)?;
-        let filter = (self.find)(plugin, place).ok_or_else(missing)?;
-        Ok((filter, plugin.on_error))
+        Ok(match (self.find)(plugin, place).ok_or_else(missing)? {
+            Fitting::Filter(filter, breaker) => {
+                Some(Stand { filter, breaker, on_error: plugin.on_error })
+            }
+            Fitting::Disabled => None,
+        })
+    }
+}
+
+/// A filter at its place, as it should be.
+struct Stand {
+    filter: Arc<dyn Filter>,
+    breaker: Option<Arc<Breaker>>,
+    on_error: model::OnError,
+}
+
+impl Stand {
+    /// Is a link of the chain before the same?
+    fn is(&self, link: &Link) -> bool {
+        let same_breaker = match (&self.breaker, &link.breaker) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        link.on_error == self.on_error && same_breaker && is_same_filter(&link.filter, &self.filter)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `edgewit check`: everything that a start would find, without starting.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use edgewit_config::Report;
 use edgewit_model::{FilterUse, Plugin};
@@ -15,7 +15,8 @@ use crate::{
     server::own_program,
     source::{Overrides, Source},
     status::Counts,
-    stock::{self, Refused},
+    stock::{self, Pins, Refused},
+    watchman::Watchman,
 };
 
 /// What a check has found.
@@ -64,7 +65,14 @@ pub fn check(
         metrics: Arc::clone(metrics.plugins()),
         instances: INSTANCES,
     })?;
-    let stock = stock::gather(&runtime, &read.config, &PreparedPlugins::new(), &[]);
+    let stock = stock::gather(
+        &runtime,
+        &Watchman::new(&metrics, None),
+        &read.config,
+        &PreparedPlugins::new(),
+        &[],
+        &Pins::new(),
+    );
     let (used, unused): (Vec<_>, Vec<_>) = stock.refused.iter().partition(|r| r.used);
     let problems = used.iter().flat_map(|refused| &refused.problems);
     diagnostics.extend(problems.map(|problem| problem.diagnostic(loaded)));
@@ -73,8 +81,10 @@ pub fn check(
         // Opening the log would make its file.
         let mut config = read.config.clone();
         config.telemetry.access_log = None;
-        let find =
-            |plugin: &Plugin, place: &FilterUse| prepare::find(&stock.plugins, plugin, place);
+        let disabled = BTreeSet::new();
+        let find = |plugin: &Plugin, place: &FilterUse| {
+            prepare::find(&stock.plugins, &disabled, plugin, place)
+        };
         if let Err(error) = assemble(1, config, &find, &metrics, None) {
             diagnostics.push(error.diagnostic(loaded));
         }

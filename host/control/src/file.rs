@@ -5,6 +5,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     path::Path,
+    sync::Arc,
 };
 
 use edgewit_model::ByteSize;
@@ -14,7 +15,8 @@ use crate::Digest;
 /// A component as it was in its file.
 #[derive(Debug, Clone)]
 pub(crate) struct Component {
-    pub(crate) bytes: Vec<u8>,
+    /// Shared, since a version is kept with its bytes: it may have to be made anew for another configuration.
+    pub(crate) bytes: Arc<[u8]>,
     pub(crate) digest: Digest,
 }
 
@@ -83,9 +85,17 @@ impl Stamp {
 impl Component {
     /// Reads a file that may be anything.
     pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Self, FileError> {
-        let bytes = read(path, limit)?;
+        Self::of(read(path, limit)?, limit)
+    }
+
+    /// A component that came by another way, such as an upload.
+    pub(crate) fn of(bytes: Vec<u8>, limit: ByteSize) -> Result<Self, FileError> {
+        let size = bytes.len() as u64;
+        if size > limit.0 {
+            return Err(FileError::TooLarge { size, limit });
+        }
         check(&bytes)?;
-        Ok(Self { digest: Digest::of(&bytes), bytes })
+        Ok(Self { digest: Digest::of(&bytes), bytes: bytes.into() })
     }
 }
 
@@ -102,8 +112,7 @@ fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
     }
     let mut bytes = Vec::new();
     file.take(limit.0.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-    let size = bytes.len() as u64;
-    if size > limit.0 { Err(FileError::TooLarge { size, limit }) } else { Ok(bytes) }
+    Ok(bytes)
 }
 
 fn unreadable(error: io::Error) -> FileError {
@@ -132,6 +141,8 @@ fn kind(metadata: &Metadata) -> &'static str {
 
 const MAGIC: &[u8] = b"\0asm";
 const COMPONENT: &[u8] = b"\x0d\0\x01\0";
+/// Number of a custom section.
+const CUSTOM: u8 = 0;
 const MODULE: &[u8] = b"\x01\0\0\0";
 
 /// Is it a component whose last section is whole? What is in the sections is the business of validation.
@@ -158,6 +169,24 @@ fn sections_are_whole(mut bytes: &[u8]) -> bool {
         bytes = rest;
     }
     true
+}
+
+/// What a component's own custom section of this name holds; the first, if there are several.
+pub(crate) fn custom_section<'a>(component: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut bytes = component.get(MAGIC.len() + COMPONENT.len()..)?;
+    while let Some((id, rest)) = bytes.split_first() {
+        let (size, rest) = leb128(rest)?;
+        let (section, after) = rest.split_at_checked(size)?;
+        if *id == CUSTOM {
+            let (length, rest) = leb128(section)?;
+            let (found, data) = rest.split_at_checked(length)?;
+            if found == name.as_bytes() {
+                return Some(data);
+            }
+        }
+        bytes = after;
+    }
+    None
 }
 
 fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -187,6 +216,21 @@ mod tests {
         }
         // Cut between sections it is a component, only another one; its digest will change once more.
         assert_eq!(check(&whole[..13]), Ok(()));
+    }
+
+    #[test]
+    fn custom_sections_are_found_by_name() {
+        let sections: [&[u8]; 4] =
+            [b"\x01\x02\x00a", b"\0\x03\x01ax", b"\0\x04\x02bby", b"\0\x02\x01a"];
+        let all = [MAGIC, COMPONENT, &sections.concat()].concat();
+        assert_eq!(custom_section(&all, "a"), Some(b"x".as_slice()));
+        assert_eq!(custom_section(&all, "bb"), Some(b"y".as_slice()));
+        assert_eq!(custom_section(&all, "c"), None);
+        for cut in 0..all.len() {
+            let _ = custom_section(&all[..cut], "bb");
+        }
+        let broken = [MAGIC, COMPONENT, b"\0\x02\x09a"].concat(); // a name longer than its section
+        assert_eq!(custom_section(&broken, "a"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use edgewit_model::{ByteSize, Config, Grants, OnError, Plugin, PluginName};
+use edgewit_model::{ByteSize, Config, Grants, OnError, Plugin, PluginName, Quarantine};
 
 use crate::{Digest, prepare::PreparedPlugins};
 
@@ -108,6 +108,8 @@ pub(crate) fn undeclared(config: &Config, name: &PluginName, path: PathBuf) -> P
         allow: Grants::default(),
         limits: config.plugin_limits.clone(),
         config: serde_json::Map::new(),
+        quarantine: Some(Quarantine::default()),
+        fallback: true,
     }
 }
 

@@ -56,5 +56,7 @@ pub(crate) fn plugin(name: Option<&str>) -> Plugin {
         allow: Grants { kv: true, rate: true, ..Grants::default() },
         limits: PluginLimits { file_size: ByteSize(u64::MAX), ..PluginLimits::default() },
         config: Map::new(),
+        quarantine: None,
+        fallback: false,
     }
 }

@@ -30,6 +30,10 @@ mod file;
 
 mod watch;
 
+mod watchman;
+
+mod probation;
+
 mod versions;
 
 mod status;

@@ -1,10 +1,16 @@
 //! The running configuration and everything that changes it. One change at a time, all or nothing.
 
+mod command;
+
+mod fallback;
+
+mod spare;
+
 mod tell;
 
 use std::{
-    collections::BTreeSet,
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -25,11 +31,16 @@ use crate::{
     problem::Problem,
     source::{Overrides, Read, Source},
     status::{Counts, Status},
-    stock::{self, Refused, Stock},
+    stock::{self, Pins, Refused, Stock},
     summary::Summary,
     versions::{State, Versions},
     watch::{ConfigFiles, FileChange, Watched},
+    watchman::Watchman,
 };
+
+pub(crate) use command::{Command, CommandError, Done};
+use fallback::Probation;
+use spare::Spares;
 
 /// The running configuration and everything that changes it. Its methods block; whoever calls them holds a lock.
 pub(crate) struct Live {
@@ -38,8 +49,16 @@ pub(crate) struct Live {
     plugins: PreparedPlugins,
     /// Plugins that could not be loaded when everything was.
     refused: Vec<Refused>,
-    /// Plugins whose file is not the version that serves: gone, or refused.
+    /// Plugins whose file is not the version that serves: gone, refused, or another one was wanted by command.
     astray: BTreeSet<PluginName>,
+    /// Versions that serve in the place of what is in the file.
+    pins: Pins,
+    /// Versions that do not serve, but could at once.
+    spares: BTreeMap<PluginName, Spares>,
+    /// Plugins that the operator has taken out of all chains.
+    disabled: BTreeSet<PluginName>,
+    /// Versions that have not proved themselves yet.
+    probations: BTreeMap<PluginName, Probation>,
     proxy: Arc<Proxy>,
     watched: watch::Sender<Arc<Watched>>,
 }
@@ -54,6 +73,9 @@ pub(crate) struct Parts {
     pub(crate) _cache: CacheDir,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gauges: Gauges,
+    pub(crate) watchman: Watchman,
+    /// Is any version on probation? So that nobody takes the lock to find out that there is none.
+    pub(crate) on_probation: Arc<AtomicBool>,
     pub(crate) status: Arc<Status>,
     pub(crate) versions: Arc<Versions>,
     pub(crate) log: Option<Log>,
@@ -104,11 +126,19 @@ impl Live {
         adopted: Vec<Adopted>,
         begun: Instant,
     ) -> Result<(Self, Summary), StartError> {
-        let stock = stock::gather(&parts.runtime, &read.config, &PreparedPlugins::new(), &[]);
+        let stock = stock::gather(
+            &parts.runtime,
+            &parts.watchman,
+            &read.config,
+            &PreparedPlugins::new(),
+            &[],
+            &Pins::new(),
+        );
         refuse_used(&stock.refused, read.loaded.as_ref())?;
         let watched = Watched { plugins: Wanted::of(&read.config, &stock.plugins), config: files };
         let loaded = read.loaded;
-        let world = make(1, read.config, &stock.plugins, &parts.metrics, None)
+        let none = BTreeSet::new();
+        let world = make(1, read.config, &stock.plugins, &none, &parts.metrics, None)
             .map_err(|e| Report::from(e.diagnostic(loaded.as_ref())))?;
         let proxy = Proxy::start(Some(workers), &parts.metrics, Arc::clone(&world.snapshot))
             .map_err(StartError::Workers)?;
@@ -120,6 +150,10 @@ impl Live {
             plugins: PreparedPlugins::new(),
             refused: Vec::new(),
             astray: BTreeSet::new(),
+            pins: Pins::new(),
+            spares: BTreeMap::new(),
+            disabled: BTreeSet::new(),
+            probations: BTreeMap::new(),
             proxy: Arc::new(proxy),
             watched: watch::Sender::new(Arc::new(watched)),
         };
@@ -157,7 +191,14 @@ impl Live {
     fn try_reload(&mut self, begun: Instant) -> Result<Changed, ChangeError> {
         self.must_not_drain()?;
         let (read, files) = self.parts.read()?;
-        let stock = stock::gather(&self.parts.runtime, &read.config, &self.plugins, &self.refused);
+        let stock = stock::gather(
+            &self.parts.runtime,
+            &self.parts.watchman,
+            &read.config,
+            &self.plugins,
+            &self.refused,
+            &self.pins,
+        );
         refuse_used(&stock.refused, read.loaded.as_ref())?;
         let warnings = read.warnings();
         let watched = Watched { plugins: Wanted::of(&read.config, &stock.plugins), config: files };
@@ -168,7 +209,8 @@ impl Live {
         }
         let generation = self.world.snapshot.generation() + 1;
         let metrics = &self.parts.metrics;
-        let world = make(generation, read.config, &stock.plugins, metrics, Some(&self.world))
+        let (plugins, disabled) = (&stock.plugins, &self.disabled);
+        let world = make(generation, read.config, plugins, disabled, metrics, Some(&self.world))
             .map_err(|e| Report::from(e.diagnostic(read.loaded.as_ref())))?;
         self.must_not_drain()?;
         self.proxy.apply(&world.config.listeners, Arc::clone(&world.snapshot))?;
@@ -202,11 +244,16 @@ impl Live {
         match &digest {
             // It has changed since it was seen; a reload in between has made the new one live, or it will be seen again.
             now if *now != found => return,
+            Ok(digest) if self.pins.get(&name).is_some_and(|pin| pin.instead_of == *digest) => {
+                return; // the very content that was decided against
+            }
             Err(FileError::Missing) => return self.plugin_gone(&name, used),
             Ok(digest) if known.as_ref().is_some_and(|known| known.digest == *digest) => {
+                self.pins.remove(&name);
                 if self.astray.remove(&name) {
                     let digest = digest.short();
                     tracing::info!(plugin = %name, digest, "the file is the loaded version again");
+                    self.tell_standing(&name);
                 }
                 return;
             }
@@ -214,14 +261,16 @@ impl Live {
         }
         self.astray.remove(&name);
         let plugin = stock::plugin_of(&self.world.config, &name, path.clone());
-        let (runtime, config) = (&self.parts.runtime, &self.world.config);
-        let prepared = stock::load(runtime, config, &plugin, component, known.as_deref());
+        let prepared = self.load(&plugin, component, known.as_deref());
         let swapped = prepared.and_then(|prepared| {
             let swapped = self.swap(&name, Arc::new(prepared), used);
             swapped.map(|generation| (generation, begun.elapsed()))
         });
         match swapped {
-            Ok((generation, took)) => self.tell_swap(&name, known.as_deref(), generation, took),
+            Ok((generation, took)) => {
+                self.unpin(&name);
+                self.tell_swap(&name, known.as_deref(), generation, took);
+            }
             Err(problems) => {
                 let settings = prepare::wanted(&self.world.config, &plugin);
                 let digest = digest.ok();
@@ -229,6 +278,17 @@ impl Live {
                 self.refuse(refused, known.as_deref());
             }
         }
+    }
+
+    /// Loads a version for the configuration that serves.
+    fn load(
+        &self,
+        plugin: &Plugin,
+        component: Result<Component, FileError>,
+        known: Option<&Prepared>,
+    ) -> Result<Prepared, Vec<Problem>> {
+        let Parts { runtime, watchman, .. } = &self.parts;
+        stock::load(runtime, watchman, &self.world.config, plugin, component, known)
     }
 
     /// What served before serves on.
@@ -241,7 +301,9 @@ impl Live {
         self.parts.tell_refused(&refused, serving);
         self.parts.count_swap(&refused.name, "refused");
         self.refused.retain(|r| r.name != refused.name);
+        let name = refused.name.clone();
         self.refused.push(refused);
+        self.tell_standing(&name);
     }
 
     /// Makes another version of a plugin the one that serves; gives the generation, which changes only if a route uses it.
@@ -257,7 +319,8 @@ impl Live {
         if used {
             generation += 1;
             let (config, metrics) = (self.world.config.clone(), &self.parts.metrics);
-            let world = make(generation, config, &plugins, metrics, Some(&self.world));
+            let disabled = &self.disabled;
+            let world = make(generation, config, &plugins, disabled, metrics, Some(&self.world));
             let world = world.map_err(|error| {
                 tracing::error!(error = %crate::error::chain(&error), "a swap has failed");
                 Vec::new()
@@ -265,7 +328,8 @@ impl Live {
             self.proxy.swap(Arc::clone(&world.snapshot));
             self.world = world;
         }
-        self.plugins = plugins;
+        let before = std::mem::replace(&mut self.plugins, plugins).remove(name);
+        self.replaced(name, before);
         self.refused.retain(|refused| refused.name != *name);
         self.tell_live();
         Ok(generation)
@@ -278,8 +342,12 @@ impl Live {
                 "the file is gone; the loaded version serves on, but a reload needs the file";
             tracing::warn!(plugin = %name, "{message}");
             self.parts.status.event("refused", format!("`{name}`: {message}"));
+            self.tell_standing(name);
             return;
         }
+        self.spares.remove(name);
+        self.disabled.remove(name);
+        self.pins.remove(name);
         self.refused.retain(|refused| refused.name != *name);
         if self.plugins.remove(name).is_some() {
             self.parts.versions.retire(name);
@@ -314,9 +382,21 @@ impl Live {
         for refused in stock.refused.iter().filter(|r| !r.is_known(&self.refused)) {
             self.parts.tell_refused(refused, None);
         }
-        self.plugins = stock.plugins;
+        let before = std::mem::replace(&mut self.plugins, stock.plugins);
         self.refused = stock.refused;
-        self.astray.clear();
+        for name in stock.unpinned {
+            self.unpin(&name);
+        }
+        self.astray.retain(|name| self.pins.contains_key(name));
+        for (name, before) in before {
+            if self.plugins.get(&name).is_some_and(|now| now.digest != before.digest) {
+                self.replaced(&name, Some(before));
+            }
+        }
+        self.spares.retain(|name, _| self.plugins.contains_key(name));
+        self.disabled.retain(|name| self.plugins.contains_key(name));
+        let names: Vec<_> = self.plugins.keys().cloned().collect();
+        names.iter().for_each(|name| self.tell_standing(name));
     }
 
     fn counts(&self) -> Counts {
@@ -373,9 +453,10 @@ fn make(
     generation: u64,
     config: Config,
     plugins: &PreparedPlugins,
+    disabled: &BTreeSet<PluginName>,
     metrics: &Arc<Metrics>,
     before: Option<&World>,
 ) -> Result<World, AssembleError> {
-    let find = |plugin: &Plugin, place: &FilterUse| prepare::find(plugins, plugin, place);
+    let find = |plugin: &Plugin, place: &FilterUse| prepare::find(plugins, disabled, plugin, place);
     assemble(generation, config, &find, metrics, before)
 }

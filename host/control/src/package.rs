@@ -3,6 +3,8 @@
 use edgewit_wasm::{Inspection, LoadError};
 use wasm_metadata::{AddMetadata, AddMetadataField, Description, Licenses, Source, Version};
 
+use crate::trial::golden;
+
 /// What a component should say of itself. The names are those that `wkg` and registries read.
 #[derive(Debug, Clone, Default)]
 pub struct Package {
@@ -18,6 +20,8 @@ pub struct Package {
     pub source: Option<String>,
     /// JSON Schema of its configuration.
     pub config_schema: Option<String>,
+    /// Cases that are played before it serves, as TOML.
+    pub golden: Option<String>,
 }
 
 /// Why a component cannot be packaged.
@@ -29,7 +33,7 @@ pub enum PackageError {
     /// A value cannot be written into it.
     #[error("`{key}` cannot be written into the component: {detail}")]
     Value {
-        /// Its key in `edgewit-plugin.toml`.
+        /// Its key in `edgewit-plugin.toml`, or its file.
         key: &'static str,
         /// Why.
         detail: String,
@@ -65,6 +69,12 @@ pub fn package(bytes: &[u8], package: &Package) -> Result<(Vec<u8>, Inspection),
     if let Some(schema) = package.config_schema.as_ref().filter(|_| before.config_schema.is_none())
     {
         append(&mut out, SCHEMA_SECTION, schema.as_bytes());
+    }
+    if let Some(text) = &package.golden {
+        golden::parse(text.as_bytes()).map_err(|e| invalid("tests/golden.toml", &e))?;
+        if crate::file::custom_section(&out, golden::SECTION).is_none() {
+            append(&mut out, golden::SECTION, text.as_bytes());
+        }
     }
     let after = edgewit_wasm::inspect(&out)?;
     Ok((out, after))

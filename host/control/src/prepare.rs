@@ -1,26 +1,33 @@
 //! From the files of plugins to filters, one for each configuration that routes give them. Blocks while it compiles.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use edgewit_chain::{Filter, Phase};
+use edgewit_chain::{Breaker, Filter, Phase};
 use edgewit_model::{Config, FilterUse, OnError, Plugin, PluginName, RouteName};
-use edgewit_wasm::{Runtime, WasmFilter};
+use edgewit_wasm::{LoadError, Runtime, WasmFilter};
 
 use crate::{
     Digest,
+    assemble::Fitting,
     file::Component,
     problem::{Cause, Problem},
+    trial::golden,
+    watchman::Watchman,
 };
 
 /// A plugin with all the filters that were made of it.
 #[derive(Clone)]
 pub(crate) struct Prepared {
     pub(crate) digest: Digest,
+    /// What it was made of.
+    pub(crate) component: Component,
+    /// Knows how often this version was stopped, whatever the configuration and the route.
+    pub(crate) breaker: Arc<Breaker>,
     pub(crate) path: PathBuf,
     pub(crate) filters: Vec<Variant>,
     /// From the file's content to the last filter.
@@ -53,7 +60,14 @@ pub(crate) fn settings(plugin: &Plugin, filter: Option<&FilterUse>) -> Plugin {
     let mut config = plugin.config.clone();
     config.extend(filter.and_then(|f| f.config.clone()).unwrap_or_default());
     // Neither the path nor what happens on errors changes the filter itself.
-    Plugin { config, path: PathBuf::new(), on_error: OnError::default(), ..plugin.clone() }
+    Plugin {
+        config,
+        path: PathBuf::new(),
+        on_error: OnError::default(),
+        quarantine: None,
+        fallback: true,
+        ..plugin.clone()
+    }
 }
 
 /// All different settings that routes want a plugin with, or its own ones if no route uses it.
@@ -75,26 +89,33 @@ pub(crate) fn wanted(config: &Config, plugin: &Plugin) -> Vec<Wanting> {
     found
 }
 
-/// The filter that was made of a plugin for its place in a chain.
+/// What stands at a place in a chain.
 pub(crate) fn find(
     plugins: &PreparedPlugins,
+    disabled: &BTreeSet<PluginName>,
     plugin: &Plugin,
     place: &FilterUse,
-) -> Option<Arc<dyn Filter>> {
+) -> Option<Fitting> {
     let filter = plugins.get(&plugin.name)?.find(&settings(plugin, Some(place)))?;
-    Some(Arc::clone(filter) as Arc<dyn Filter>)
+    if disabled.contains(&plugin.name) {
+        return Some(Fitting::Disabled);
+    }
+    let breaker = Arc::clone(&plugins.get(&plugin.name)?.breaker);
+    Some(Fitting::Filter(Arc::clone(filter) as Arc<dyn Filter>, Some(breaker)))
 }
 
 impl Prepared {
     /// Makes all filters that are wanted of a component; takes over those that were made before of the same content.
     pub(crate) fn new(
         runtime: &Runtime,
+        watchman: &Watchman,
         plugin: &Plugin,
         component: &Component,
         wanted: Vec<Wanting>,
         before: Option<&Prepared>,
     ) -> Result<Self, Vec<Problem>> {
         let begun = Instant::now();
+        let serving = before;
         let before = before.filter(|before| before.digest == component.digest);
         let mut filters = Vec::new();
         let mut problems = Vec::new();
@@ -109,7 +130,7 @@ impl Prepared {
                 Err(error) => problems.push(Problem {
                     plugin: plugin.name.clone(),
                     place: place.filter(|_| !own),
-                    cause: Cause::Load(error),
+                    cause: cause(error, serving),
                 }),
             }
         }
@@ -118,18 +139,40 @@ impl Prepared {
             let name = plugin.name.clone();
             problems.push(Problem { plugin: name, place: None, cause: Cause::FailOpen });
         }
+        // A version that served has passed already.
+        if problems.is_empty() && before.is_none() {
+            let played = golden::play(runtime, &component.bytes, plugin);
+            problems.extend(played.err().map(|detail| Problem {
+                plugin: plugin.name.clone(),
+                place: None,
+                cause: Cause::Golden { detail },
+            }));
+        }
         // What is wrong with the component itself is found once for each configuration.
         problems.dedup_by(|a, b| a.cause == b.cause);
         if !problems.is_empty() {
             return Err(problems);
         }
         let path = plugin.path.clone();
-        Ok(Self { digest: component.digest, path, filters, took: begun.elapsed() })
+        let (digest, took) = (component.digest, begun.elapsed());
+        // One copy of the bytes, however often the same file is read.
+        let component = before.map_or(component, |before| &before.component).clone();
+        let known = before.map(|before| &before.breaker);
+        let breaker = match known.filter(|known| known.rule() == plugin.quarantine) {
+            Some(known) => Arc::clone(known),
+            None => watchman.breaker(&plugin.name, component.digest, plugin.quarantine),
+        };
+        Ok(Self { digest, component, breaker, path, filters, took })
     }
 
     /// What the component says of its version.
     pub(crate) fn version(&self) -> &str {
         self.filters.first().map_or("", |v| v.filter.version())
+    }
+
+    /// Does it authenticate requests?
+    pub(crate) fn authenticates(&self) -> bool {
+        self.filters.iter().any(|v| v.filter.phases().has(Phase::Auth))
     }
 
     /// The same content with the same filters?
@@ -143,6 +186,18 @@ impl Prepared {
     /// The filter with these settings.
     pub(crate) fn find(&self, settings: &Plugin) -> Option<&Arc<WasmFilter>> {
         self.filters.iter().find(|v| v.settings == *settings).map(|v| &v.filter)
+    }
+}
+
+/// An update that wants too much is compared with what serves.
+fn cause(error: LoadError, serving: Option<&Prepared>) -> Cause {
+    let known = serving.and_then(|serving| serving.filters.first());
+    match (&error, known) {
+        (LoadError::NotGranted { .. }, Some(known)) => {
+            let before = known.filter.info().inspection.capabilities.clone();
+            Cause::WantsMore { error, before }
+        }
+        _ => Cause::Load(error),
     }
 }
 

@@ -32,6 +32,21 @@ pub enum Cause {
     /// It was not taken.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// An update that imports more than the version that serves and more than is granted.
+    #[error("{error}; {}", difference(before, error))]
+    WantsMore {
+        /// What is not granted.
+        #[source]
+        error: LoadError,
+        /// What the version that serves imports.
+        before: Vec<String>,
+    },
+    /// A request that the component carries went otherwise than its author says.
+    #[error("carries golden requests, which {detail}")]
+    Golden {
+        /// Which one, and how.
+        detail: String,
+    },
     /// A filter that authenticates would be left out when it fails.
     #[error("authenticates requests, so `on-error = \"skip\"` would let them in when it fails")]
     FailOpen,
@@ -42,7 +57,8 @@ impl Problem {
     pub fn code(&self) -> Code {
         match &self.cause {
             Cause::File { .. } => code::PLUGIN_UNREADABLE,
-            Cause::Load(error) => load_code(error),
+            Cause::Load(error) | Cause::WantsMore { error, .. } => load_code(error),
+            Cause::Golden { .. } => code::PLUGIN_GOLDEN,
             Cause::FailOpen => code::PLUGIN_FAIL_OPEN,
         }
     }
@@ -54,7 +70,8 @@ impl Problem {
                 Some("put the file there, or set `source.file` of the plugin".to_owned())
             }
             Cause::File { .. } => None,
-            Cause::Load(error) => error.help(),
+            Cause::Golden { .. } => Some("play them at your desk: edgewit plugin test".to_owned()),
+            Cause::Load(error) | Cause::WantsMore { error, .. } => error.help(),
             Cause::FailOpen => Some(
                 "use `on-error = \"reject\"`, or `on-error = \"skip-even-auth\"` to fail open"
                     .to_owned(),
@@ -93,6 +110,18 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// What an update imports beside what the version that serves does.
+fn difference(before: &[String], error: &LoadError) -> String {
+    let LoadError::NotGranted { imports, .. } = error else { return String::new() };
+    let signed = |sign: char, of: &[String], without: &[String]| {
+        let names = of.iter().filter(|name| !without.contains(name));
+        names.map(|name| format!("{sign}{name}")).collect::<Vec<_>>()
+    };
+    let all = [signed('+', imports, before), signed('-', before, imports)].concat();
+    let before = if before.is_empty() { "nothing".to_owned() } else { before.join(", ") };
+    format!("the version that serves imports {before}, this one differs by {}", all.join(" "))
+}
+
 fn load_code(error: &LoadError) -> Code {
     Code::find(error.code()).unwrap_or(code::PLUGIN_UNREADABLE)
 }
@@ -121,13 +150,31 @@ mod tests {
     }
 
     #[test]
+    fn an_update_that_wants_more_shows_the_difference() {
+        let names = |all: &[&str]| all.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let error = LoadError::NotGranted {
+            missing: names(&["kv", "rate"]),
+            imports: names(&["log", "kv", "rate"]),
+        };
+        let problem = problem(Cause::WantsMore { error, before: names(&["log", "clock"]) });
+        let text = problem.diagnostic(None).render(false);
+        for words in [
+            "error[E0404]: `geo` wants a capability that is not granted: imports `edgewit:filter/kv`, `edgewit:filter/rate`",
+            "the version that serves imports log, clock, this one differs by +kv +rate -clock",
+            "help: allow = { kv = true, rate = true }",
+        ] {
+            assert!(text.contains(words), "no {words} in {text}");
+        }
+    }
+
+    #[test]
     fn every_load_error_has_a_code_that_is_explained() {
         let detail = String::new;
         let errors = [
             LoadError::NotComponent { what: detail() },
             LoadError::WrongVersion { found: detail() },
             LoadError::Config { message: detail() },
-            LoadError::NotGranted { capability: detail() },
+            LoadError::NotGranted { missing: Vec::new(), imports: Vec::new() },
             LoadError::UnknownImport { import: detail() },
             LoadError::NoPhase { exports: Vec::new() },
             LoadError::Invalid { detail: detail() },

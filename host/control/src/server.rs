@@ -4,7 +4,10 @@ use std::{
     net::{SocketAddr, TcpListener},
     num::NonZero,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,12 +17,12 @@ use edgewit_proxy::{Adopted, Bound, Proxy};
 use edgewit_telemetry::{Log, Metrics};
 use edgewit_wasm::{Compiler, Runtime, Settings};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch as channel},
     task::{AbortHandle, JoinSet},
 };
 
 use crate::{
-    admin::{Admin, Pages},
+    admin::{Admin, Carry, Largest, Pages},
     cache_dir::CacheDir,
     certificates,
     gauges::Gauges,
@@ -28,7 +31,8 @@ use crate::{
     status::{Status, StatusView, Times},
     summary::Summary,
     versions::Versions,
-    watch::{self, ConfigFiles, Sight},
+    watch::{self, ConfigFiles, Sight, Watched},
+    watchman::Watchman,
 };
 
 /// A checked configuration that can be started.
@@ -108,14 +112,17 @@ impl Server {
             metrics: Arc::clone(metrics.plugins()),
             instances: options.instances.unwrap_or(INSTANCES),
         })?;
+        let status = Arc::new(Status::new(source.path().map(Into::into)));
         let parts = Parts {
-            status: Arc::new(Status::new(source.path().map(Into::into))),
+            status: Arc::clone(&status),
             source,
             overrides: options.overrides,
             watch_config: options.watch_config,
             runtime,
             _cache: cache,
             gauges: Gauges::new(&metrics),
+            on_probation: Arc::default(),
+            watchman: Watchman::new(&metrics, Some(Arc::clone(&status))),
             metrics,
             versions: Arc::new(Versions::default()),
             log,
@@ -155,19 +162,22 @@ impl Running {
         let (status, versions) = (Arc::clone(&parts.status), Arc::clone(&parts.versions));
         let metrics = Arc::clone(&parts.metrics);
         let measure = parts.measure();
-        let watched = live.watched();
+        let on_probation = Arc::clone(&parts.on_probation);
+        let (watched, watched_too) = (live.watched(), live.watched());
         let live = Arc::new(Mutex::new(live));
         let mut tasks = JoinSet::new();
         let (sender, sights) = mpsc::channel(SIGHTS);
         tasks.spawn(watch::watch(watched, sender));
         tasks.spawn(follow(Arc::clone(&live), sights));
         tasks.spawn(certificates::renew(Arc::downgrade(&proxy), Arc::clone(&status)));
+        tasks.spawn(judge(Arc::clone(&live), on_probation));
         let address = admin.as_ref().map(Admin::address);
         status.set_admin(address);
         let (mut admin_task, mut admin_socket) = (None, None);
         if let Some(admin) = admin {
             let (status, versions) = (Arc::clone(&status), Arc::clone(&versions));
-            let pages = Pages::new(Arc::clone(&metrics), status, versions, measure);
+            let (largest, carry) = (largest(watched_too), carry(&live));
+            let pages = Pages::new(Arc::clone(&metrics), status, versions, measure, largest, carry);
             admin_socket = admin.socket().ok();
             admin_task = Some(tasks.spawn(admin.serve(pages)));
         }
@@ -264,6 +274,20 @@ impl Running {
     }
 }
 
+/// Between two looks at versions that are on probation.
+const LOOK: Duration = Duration::from_millis(250);
+
+async fn judge(live: Arc<Mutex<Live>>, on_probation: Arc<AtomicBool>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if on_probation.load(Ordering::Relaxed)
+            && blocking(&live, Live::judge_probations).await.is_none()
+        {
+            tracing::error!("judging a new version has met a fault, what served serves on");
+        }
+    }
+}
+
 async fn follow(live: Arc<Mutex<Live>>, mut sights: mpsc::Receiver<Sight>) {
     while let Some(sight) = sights.recv().await {
         match sight {
@@ -276,6 +300,29 @@ async fn follow(live: Arc<Mutex<Live>>, mut sights: mpsc::Receiver<Sight>) {
             Sight::Config => drop(reload(&live).await), // told already
         }
     }
+}
+
+/// Bytes that a component of a plugin may have, under the configuration that serves.
+fn largest(watched: channel::Receiver<Arc<Watched>>) -> Box<Largest> {
+    Box::new(move |name| {
+        let wanted = &watched.borrow().plugins;
+        wanted.declared.get(name).map_or(wanted.file_size, |wish| wish.limit).0
+    })
+}
+
+/// Commands take their turn with everything else that changes something.
+fn carry(live: &Arc<Mutex<Live>>) -> Box<Carry> {
+    let live = Arc::clone(live);
+    Box::new(move |command| {
+        let live = Arc::clone(&live);
+        Box::pin(async move {
+            let done = blocking(&live, |live| live.command(command)).await;
+            done.unwrap_or_else(|| {
+                tracing::error!("a command has met a fault, what served serves on");
+                Err(ChangeError::Fault.into())
+            })
+        })
+    })
 }
 
 async fn reload(live: &Arc<Mutex<Live>>) -> Result<Changed, ChangeError> {

@@ -117,7 +117,7 @@ pub struct Reload {
 pub struct Event {
     /// When.
     pub at: Timestamp,
-    /// `start`, `reload`, `swap`, `refused`, `upgrade` or `drain`.
+    /// `start`, `reload`, `swap`, `refused`, `command`, `file`, `quarantine`, `rolled-back`, `upgrade` or `drain`.
     pub kind: &'static str,
     /// In words.
     pub message: String,
@@ -209,6 +209,11 @@ impl Status {
         let mut now = self.lock();
         now.events.push_front(Event { at: Timestamp::now(), kind, message });
         now.events.truncate(MOST_EVENTS);
+    }
+
+    /// The latest first.
+    pub fn events(&self) -> Vec<Event> {
+        self.lock().events.iter().cloned().collect()
     }
 
     /// Everything at once.

@@ -1,6 +1,10 @@
 //! All plugins there are, loaded: those that routes use, and those that lie in the folder.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use edgewit_model::{Config, Plugin, PluginName};
 use edgewit_wasm::Runtime;
@@ -11,6 +15,7 @@ use crate::{
     folder::{Wanted, undeclared},
     prepare::{Prepared, PreparedPlugins, Wanting, wanted},
     problem::{Cause, Problem},
+    watchman::Watchman,
 };
 
 /// What became of all plugins.
@@ -20,7 +25,21 @@ pub(crate) struct Stock {
     pub(crate) plugins: PreparedPlugins,
     /// Those that cannot, used or not.
     pub(crate) refused: Vec<Refused>,
+    /// Pins that hold no more: their files have changed.
+    pub(crate) unpinned: Vec<PluginName>,
 }
+
+/// A version that serves in the place of what is in the plugin's file, until the file changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Pin {
+    /// The version that serves.
+    pub(crate) component: Component,
+    /// What was in the file when this was decided.
+    pub(crate) instead_of: Digest,
+}
+
+/// Pins by plugin.
+pub(crate) type Pins = BTreeMap<PluginName, Pin>;
 
 /// A plugin that cannot serve.
 #[derive(Debug, Clone)]
@@ -68,18 +87,26 @@ pub(crate) fn plugin_of(config: &Config, name: &PluginName, path: PathBuf) -> Pl
 }
 
 /// Reads and loads every plugin. Filters are taken over from `before` where nothing about them has changed, and so are
-/// refusals of plugins that no route uses.
+/// refusals of plugins that no route uses. A pinned version is taken instead of the file as long as the file is the same.
 pub(crate) fn gather(
     runtime: &Runtime,
+    watchman: &Watchman,
     config: &Config,
     before: &PreparedPlugins,
     refused_before: &[Refused],
+    pins: &Pins,
 ) -> Stock {
     let all_used = used(config);
     let mut stock = Stock::default();
     for (name, wish) in Wanted::of(config, &PreparedPlugins::new()).list().plugins {
         let plugin = plugin_of(config, &name, wish.path);
-        let component = Component::read(&plugin.path, wish.limit);
+        let mut component = Component::read(&plugin.path, wish.limit);
+        if let Some(pin) = pins.get(&name) {
+            match &component {
+                Ok(file) if file.digest == pin.instead_of => component = Ok(pin.component.clone()),
+                _ => stock.unpinned.push(name.clone()),
+            }
+        }
         let digest = component.as_ref().ok().map(|c| c.digest);
         let (used, settings) = (all_used.contains(&name), wanted(config, &plugin));
         let known = refused_before.iter().find(|r| r.name == name);
@@ -88,7 +115,7 @@ pub(crate) fn gather(
             continue;
         }
         let before = before.get(&name).map(Arc::as_ref);
-        match load(runtime, config, &plugin, component, before) {
+        match load(runtime, watchman, config, &plugin, component, before) {
             Ok(prepared) => drop(stock.plugins.insert(name, Arc::new(prepared))),
             Err(problems) => {
                 let path = plugin.path;
@@ -102,6 +129,7 @@ pub(crate) fn gather(
 /// Loads one plugin from what was found in its file.
 pub(crate) fn load(
     runtime: &Runtime,
+    watchman: &Watchman,
     config: &Config,
     plugin: &Plugin,
     component: Result<Component, crate::file::FileError>,
@@ -112,5 +140,5 @@ pub(crate) fn load(
         let cause = Cause::File { path, error };
         vec![Problem { plugin: plugin.name.clone(), place: None, cause }]
     })?;
-    Prepared::new(runtime, plugin, &component, wanted(config, plugin), before)
+    Prepared::new(runtime, watchman, plugin, &component, wanted(config, plugin), before)
 }

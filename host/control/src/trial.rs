@@ -11,14 +11,16 @@ mod log;
 
 mod play;
 
+pub(crate) mod golden;
+
 use std::{
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use edgewit_chain::Chain;
-use edgewit_model::{Plugin, RequestLimits};
+use edgewit_chain::{Chain, Filter};
+use edgewit_model::{OnError, Plugin, RequestLimits};
 use edgewit_wasm::{Compiler, LoadError, Runtime, RuntimeError, Settings};
 use serde::Serialize;
 
@@ -94,20 +96,26 @@ fn try_case(
     let plugin = plugin(suite, case);
     let name = case.name.clone();
     let loaded = recorder.record(|| runtime.load(component, &plugin, &plugin.config));
-    let filter = match loaded {
-        Ok(filter) => filter,
-        Err(error) => return Ok(Verdict::not_loaded(name, case, &error)),
-    };
+    Ok(match loaded {
+        Ok(filter) => play_case(filter, case, &recorder),
+        Err(error) => Verdict::not_loaded(name, case, &error),
+    })
+}
+
+/// Plays one case against a filter whose failures reject.
+fn play_case(filter: Arc<dyn Filter>, case: &Case, recorder: &Recorder) -> Verdict {
+    let name = case.name.clone();
     let link = edgewit_chain::Link {
         filter,
-        on_error: plugin.on_error,
+        on_error: OnError::Reject,
         observer: Arc::new(recorder.clone()),
+        breaker: None,
     };
     let chain = Arc::new(Chain::new(vec![link], RequestLimits::default().fuel));
     let begun = Instant::now();
     let played = recorder.record(|| play::play(&chain, case));
     let took = begun.elapsed();
-    Ok(match played {
+    match played {
         Ok(mut outcome) => {
             outcome.log = recorder.lines();
             let mismatches = judge::judge(&case.expect, &outcome);
@@ -116,7 +124,7 @@ fn try_case(
         Err(error) => {
             Verdict { name, outcome: None, error: Some(error), mismatches: Vec::new(), took }
         }
-    })
+    }
 }
 
 fn plugin(suite: &Suite, case: &Case) -> Plugin {

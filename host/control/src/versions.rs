@@ -1,10 +1,11 @@
 //! Which versions of which plugins were there, and what became of them?
 
-use std::{collections::VecDeque, path::PathBuf};
+use std::{collections::VecDeque, path::PathBuf, sync::Arc};
 
 use dashmap::DashMap;
+use edgewit_chain::Breaker;
 use edgewit_model::PluginName;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{Digest, time::Timestamp};
 
@@ -12,6 +13,7 @@ use crate::{Digest, time::Timestamp};
 #[derive(Debug, Default)]
 pub struct Versions {
     plugins: DashMap<PluginName, VecDeque<Version>>,
+    standings: DashMap<PluginName, Standing>,
 }
 
 /// One version of a plugin: one content of its file.
@@ -48,6 +50,37 @@ pub enum State {
     Refused,
     /// It served before.
     Previous,
+    /// It was uploaded and can be used, but nobody has asked for it yet.
+    Candidate,
+    /// It served and was stopped so often that the version before it was taken back.
+    #[serde(rename = "rolled-back")]
+    RolledBack,
+}
+
+/// How a plugin stands now, beside the history of its versions.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Standing {
+    /// The version that serves, or would if a route used the plugin.
+    pub serving: Option<Digest>,
+    /// Does something else serve than what is in the plugin's file?
+    pub astray: bool,
+    /// Was that decided, by command or because the file's version was stopped too often? A restart goes back to the file.
+    pub pinned: bool,
+    /// Is it taken out of all chains?
+    pub disabled: bool,
+    /// The version that a roll-back goes back to.
+    pub previous: Option<Digest>,
+    /// The version that was uploaded, or rolled back from.
+    pub candidate: Option<Digest>,
+    /// Is the version that serves not called, because it was stopped too often?
+    #[serde(rename = "quarantined", serialize_with = "is_open")]
+    pub breaker: Option<Arc<Breaker>>,
+}
+
+#[expect(clippy::ref_option, reason = "serde asks for a reference to the field")]
+fn is_open<S: Serializer>(breaker: &Option<Arc<Breaker>>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bool(breaker.as_ref().is_some_and(|breaker| breaker.is_open()))
 }
 
 /// Why a version does not serve.
@@ -100,8 +133,31 @@ impl Versions {
         }
     }
 
+    /// Puts down how a plugin stands.
+    pub(crate) fn stand(&self, plugin: &PluginName, standing: Standing) {
+        if self.plugins.contains_key(plugin) {
+            self.standings.insert(plugin.clone(), standing);
+        }
+    }
+
+    /// How a plugin stands; `None`: it does not serve.
+    pub fn standing(&self, plugin: &PluginName) -> Option<Standing> {
+        self.standings.get(plugin).map(|standing| standing.clone())
+    }
+
+    /// What became of a version that does not serve.
+    pub(crate) fn remark(&self, plugin: &PluginName, digest: Digest, state: State) {
+        if let Some(mut history) = self.plugins.get_mut(plugin) {
+            for version in history.iter_mut().filter(|v| v.digest == Some(digest) && !v.serves()) {
+                version.state = state;
+                version.since = Timestamp::now();
+            }
+        }
+    }
+
     /// The plugin serves no more.
     pub(crate) fn retire(&self, plugin: &PluginName) {
+        self.standings.remove(plugin);
         if let Some(mut history) = self.plugins.get_mut(plugin) {
             for version in history.iter_mut().filter(|v| v.serves()) {
                 version.state = State::Previous;

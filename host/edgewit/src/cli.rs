@@ -67,7 +67,7 @@ pub(crate) enum Command {
     Check(Check),
     /// List the routes, or say which one wins for a request and why
     Routes(Routes),
-    /// Write, build, look at and test filters
+    /// Write, build, look at and test filters; list, swap and disable those that serve
     #[command(subcommand)]
     Plugin(Plugin),
     /// Print the JSON Schema of the configuration, for editors
@@ -145,6 +145,34 @@ pub(crate) enum Plugin {
         /// A component
         file: PathBuf,
     },
+    /// List the plugins of the running server with their versions
+    List,
+    /// Let another version serve in the running server, until the plugin's file changes or a restart
+    Swap {
+        /// Name of the plugin
+        name: String,
+        /// Beginning of a digest, a version that the server has, or a component to send
+        #[arg(value_name = "VERSION|FILE")]
+        version: String,
+    },
+    /// Let the version before serve again
+    Rollback {
+        /// Name of the plugin
+        name: String,
+    },
+    /// Take a plugin out of all chains of the running server
+    Disable {
+        /// Name of the plugin
+        name: String,
+        /// Even if it authenticates: its routes are open to everybody then
+        #[arg(long)]
+        force: bool,
+    },
+    /// Put a disabled plugin back
+    Enable {
+        /// Name of the plugin
+        name: String,
+    },
 }
 
 /// Languages with a template.
@@ -155,7 +183,7 @@ pub(crate) enum Language {
     Rust,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Echo {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:8081")]
@@ -218,7 +246,7 @@ Commands:
   run      Serve in the foreground; without a configuration, a built-in hello
   check    Check the configuration with its plugins, and report everything that is wrong
   routes   List the routes, or say which one wins for a request and why
-  plugin   Write, build, look at and test filters
+  plugin   Write, build, look at and test filters; list, swap and disable those that serve
   schema   Print the JSON Schema of the configuration, for editors
   explain  Explain a code such as E0201
   version  Print the version

@@ -39,6 +39,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use cli::{Cli, Command, Plugin};
+use plugin::live::Ask;
 use screen::Screen;
 
 /// Filters and HTTP make many small, short-lived allocations; musl's own allocator is slow at them.
@@ -59,18 +60,27 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli, screen: Screen) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
-    match cli.command {
-        Command::Run(options) => run::run(global, &options, screen),
-        Command::Check(options) => check::run(global, &options, screen),
-        Command::Routes(options) => routes::run(global, &options, screen),
-        Command::Plugin(Plugin::New { name, lang }) => plugin::new::run(&name, lang, screen),
-        Command::Plugin(Plugin::Build { dir }) => plugin::build::run(&dir, screen),
-        Command::Plugin(Plugin::Test { dir }) => plugin::test::run(&dir, screen),
-        Command::Plugin(Plugin::Inspect { file }) => plugin::inspect::run(&file, screen),
+    match &cli.command {
+        Command::Run(options) => run::run(global, options, screen),
+        Command::Check(options) => check::run(global, options, screen),
+        Command::Routes(options) => routes::run(global, options, screen),
+        Command::Plugin(Plugin::New { name, lang }) => plugin::new::run(name, *lang, screen),
+        Command::Plugin(Plugin::Build { dir }) => plugin::build::run(dir, screen),
+        Command::Plugin(Plugin::Test { dir }) => plugin::test::run(dir, screen),
+        Command::Plugin(Plugin::Inspect { file }) => plugin::inspect::run(file, screen),
+        Command::Plugin(Plugin::List) => live(global, Ask::List, screen),
+        Command::Plugin(Plugin::Swap { name, version }) => {
+            live(global, Ask::Swap(name, version), screen)
+        }
+        Command::Plugin(Plugin::Rollback { name }) => live(global, Ask::Rollback(name), screen),
+        Command::Plugin(Plugin::Disable { name, force }) => {
+            live(global, Ask::Disable(name, *force), screen)
+        }
+        Command::Plugin(Plugin::Enable { name }) => live(global, Ask::Enable(name), screen),
         Command::Schema => schema(screen),
         Command::Explain { code } => explain::run(code.as_deref(), screen),
         Command::Version => version(screen),
-        Command::Echo(options) => runtime()?.block_on(echo::run(options, screen)).map(fine),
+        Command::Echo(options) => runtime()?.block_on(echo::run(options.clone(), screen)).map(fine),
         Command::CompileWorker => Ok(edgewit_control::compile_worker()),
     }
 }
@@ -79,6 +89,10 @@ fn dispatch(cli: Cli, screen: Screen) -> anyhow::Result<ExitCode> {
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().context("no event loop could be made")
+}
+
+fn live(global: &cli::Global, ask: Ask<'_>, screen: Screen) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(plugin::live::run(global, ask, screen))
 }
 
 fn fine((): ()) -> ExitCode {

@@ -1,4 +1,4 @@
-//! `edgewit plugin`: what authors of filters do.
+//! `edgewit plugin`: what authors of filters do, and what operators do with those that serve.
 
 pub(crate) mod new;
 
@@ -7,5 +7,7 @@ pub(crate) mod build;
 pub(crate) mod test;
 
 pub(crate) mod inspect;
+
+pub(crate) mod live;
 
 mod manifest;

@@ -60,7 +60,9 @@ pub use name::{ListenerName, NameError, PluginName, RouteName, UpstreamName};
 pub use net::{IpNet, IpNetError};
 pub use observe::{AccessLog, AccessLogFormat, LogFormat, LogTarget, Telemetry};
 pub use path::{NormalizedPath, PathError};
-pub use plugin::{FilterUse, Grants, Isolation, OnError, Plugin, PluginLimits, RequestLimits};
+pub use plugin::{
+    FilterUse, Grants, Isolation, OnError, Plugin, PluginLimits, Quarantine, RequestLimits,
+};
 pub use policy::{Compress, Encoding, Fault, Mirror, SplitOn};
 pub use route::{
     Action, HeaderRule, HostPattern, Matcher, PathRewrite, Redirect, Respond, Retry, RetryOn,

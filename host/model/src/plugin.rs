@@ -21,6 +21,34 @@ pub struct Plugin {
     pub limits: PluginLimits,
     /// Its configuration; handed to `lifecycle.configure` as a JSON object.
     pub config: serde_json::Map<String, serde_json::Value>,
+    /// When it is not called any more; `None`: always called.
+    pub quarantine: Option<Quarantine>,
+    /// Does the version before come back by itself when a new one is stopped much more often?
+    pub fallback: bool,
+}
+
+/// When a version of a plugin that keeps being stopped is not called any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Stops within the window.
+    pub stops: u32,
+    /// The window.
+    pub window: Duration,
+    /// The least share of the requests meanwhile that was stopped, in percent.
+    pub share_percent: u32,
+    /// Until one request tries whether the filter is well again; doubled with each that fails.
+    pub probe: Duration,
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self {
+            stops: 20, // a filter that stops now and then is a matter for the log
+            window: Duration::from_secs(10),
+            share_percent: 50, // or a client with requests that trap could switch a filter off for everybody
+            probe: Duration::from_secs(5),
+        }
+    }
 }
 
 /// A plugin at its place in a chain.

@@ -98,6 +98,13 @@ impl Observer for FilterObserver {
         let _ = self.count(report);
     }
 
+    fn held(&self) {
+        let reason = StopReason::Quarantine;
+        if let Some(counter) = self.stops.get(reason as usize) {
+            counter.get_or_init(|| self.stop_counter(reason)).increment();
+        }
+    }
+
     fn stopped(&self, report: &CallReport, stop: &Stop, request_id: &str) {
         if let Some(counter) = self.stops.get(stop.reason as usize) {
             counter.get_or_init(|| self.stop_counter(stop.reason)).increment();

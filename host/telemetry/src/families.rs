@@ -125,6 +125,9 @@ families! {
     PLUGIN_INFO = "edgewit_plugin", Kind::Info, "Plugins that serve";
     /// Attempts to replace a plugin.
     PLUGIN_SWAPS = "edgewit_plugin_swaps", Kind::Counter, "Attempts to replace a plugin, by result";
+    /// Plugins whose version that serves is not called.
+    PLUGIN_QUARANTINED = "edgewit_plugin_quarantined", Kind::Gauge,
+        "1 if a version of the plugin is not called because it was stopped too often, else 0";
     /// Instances of plugins.
     INSTANCES = "edgewit_instances", Kind::Gauge, "Instances of plugins, by state";
     /// Did the last reload succeed?

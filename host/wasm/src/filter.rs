@@ -87,6 +87,7 @@ pub struct PluginInfo {
 impl WasmFilter {
     pub(crate) fn new(
         runtime: &Runtime,
+        shared: Arc<Shared>,
         plugin: &Plugin,
         compiled: Compiled,
         config: String,
@@ -132,7 +133,7 @@ impl WasmFilter {
             phases,
             engine: runtime.engine().clone(),
             pre,
-            shared: runtime.shared(&plugin.name),
+            shared,
             config: (!facts.snapshotted).then_some(config),
             recycle,
             idle: Default::default(),

@@ -103,10 +103,12 @@ impl Inspection {
             return Err(LoadError::UnknownImport { import: unknown.clone() });
         }
         let denied = |c: &&capability::Capability| !(c.is_granted)(grants);
-        match capabilities(&self.imports).find(denied) {
-            Some(c) => Err(LoadError::NotGranted { capability: c.name.to_owned() }),
-            None => Ok(()),
+        let missing: Vec<_> =
+            capabilities(&self.imports).filter(denied).map(|c| c.name.to_owned()).collect();
+        if missing.is_empty() {
+            return Ok(());
         }
+        Err(LoadError::NotGranted { missing, imports: self.capabilities.clone() })
     }
 }
 

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{
     cache::Key,
+    capability::Shared,
     child,
     compile::{self, Compiled, Job},
     filter::WasmFilter,
@@ -36,10 +37,12 @@ pub enum LoadError {
         message: String,
     },
     /// An import without a grant.
-    #[error("wants a capability that is not granted: imports `edgewit:filter/{capability}`")]
+    #[error("wants a capability that is not granted: imports {}", interfaces(missing))]
     NotGranted {
-        /// Its name.
-        capability: String,
+        /// The names of those that are not granted.
+        missing: Vec<String>,
+        /// The names of all that it imports.
+        imports: Vec<String>,
     },
     /// An import that nobody provides.
     #[error("imports `{import}`, which this host does not have")]
@@ -87,6 +90,11 @@ pub enum LoadError {
     },
 }
 
+fn interfaces(names: &[String]) -> String {
+    let full: Vec<_> = names.iter().map(|name| format!("`edgewit:filter/{name}`")).collect();
+    full.join(", ")
+}
+
 fn list(items: &[String]) -> String {
     if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
@@ -116,7 +124,10 @@ impl LoadError {
             LoadError::WrongVersion { .. } => {
                 "rebuild it with the SDK of this version: edgewit plugin build".to_owned()
             }
-            LoadError::NotGranted { capability } => format!("allow = {{ {capability} = true }}"),
+            LoadError::NotGranted { missing, .. } => {
+                let grants: Vec<_> = missing.iter().map(|name| format!("{name} = true")).collect();
+                format!("allow = {{ {} }}", grants.join(", "))
+            }
             LoadError::NoPhase { .. } => {
                 "with the Rust SDK, name the phases in edgewit_sdk::export!".to_owned()
             }
@@ -137,6 +148,27 @@ impl Runtime {
         plugin: &Plugin,
         config: &Map<String, Value>,
     ) -> Result<Arc<WasmFilter>, LoadError> {
+        self.load_with(bytes, plugin, config, self.shared(&plugin.name))
+    }
+
+    /// The same, but with a key-value store, token buckets and metrics of its own: to try a component out without leaving
+    /// a trace in what the plugin of that name has.
+    pub fn load_apart(
+        &self,
+        bytes: &[u8],
+        plugin: &Plugin,
+        config: &Map<String, Value>,
+    ) -> Result<Arc<WasmFilter>, LoadError> {
+        self.load_with(bytes, plugin, config, Self::apart(&plugin.name))
+    }
+
+    fn load_with(
+        &self,
+        bytes: &[u8],
+        plugin: &Plugin,
+        config: &Map<String, Value>,
+        shared: Arc<Shared>,
+    ) -> Result<Arc<WasmFilter>, LoadError> {
         let begun = Instant::now();
         let limit = plugin.limits.file_size.0;
         if bytes.len() as u64 > limit {
@@ -152,7 +184,7 @@ impl Runtime {
                 (compiled, false)
             }
         };
-        WasmFilter::new(self, plugin, compiled, job.config, from_cache, begun)
+        WasmFilter::new(self, shared, plugin, compiled, job.config, from_cache, begun)
     }
 
     fn compile(&self, job: &Job, bytes: &[u8]) -> Result<Compiled, LoadError> {

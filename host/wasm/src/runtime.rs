@@ -120,6 +120,11 @@ impl Runtime {
     pub(crate) fn shared(&self, plugin: &PluginName) -> Arc<Shared> {
         self.registry.of(plugin)
     }
+
+    /// Shared with nobody, and gone with the filter.
+    pub(crate) fn apart(plugin: &PluginName) -> Arc<Shared> {
+        Registry::new(Arc::default()).of(plugin)
+    }
 }
 
 /// Moves the epoch of an engine on, once a millisecond, until it is dropped.

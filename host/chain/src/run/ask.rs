@@ -4,12 +4,19 @@ use std::time::{Duration, Instant};
 
 use edgewit_model::OnError;
 
-use super::{Failed, LENT, Run};
+use super::{Asked, Failed, LENT, Run};
 use crate::{
+    breaker::Admission,
     filter::{Allowance, Call, CallReport, Instance, Outcome, Returned},
     phase::Phase,
     stop::{Stop, StopReason},
 };
+
+/// Is it the filter's own doing? A host without room for instances says nothing about the filter, and an error that it
+/// returns in an orderly way may be what it has to say about this request.
+fn counts(reason: StopReason) -> bool {
+    !matches!(reason, StopReason::Exhausted | StopReason::Error | StopReason::Quarantine)
+}
 
 /// Largest state that a filter may keep between phases, in bytes.
 pub(super) const MAX_STATE: usize = 4 << 10;
@@ -36,6 +43,10 @@ impl Run {
         call: impl FnOnce(&mut dyn Instance, Call) -> Returned<V>,
         is_answer: impl FnOnce(&V) -> bool,
     ) -> Result<Option<V>, Failed> {
+        self.must_not_be_held(index)?;
+        if self.slots[index].disabled {
+            return Ok(None);
+        }
         let begun = Instant::now();
         let (verdict, fuel, memory_peak) = self.call(index, call);
         let outcome = match &verdict {
@@ -54,6 +65,39 @@ impl Run {
                 Ok(Some(verdict))
             }
             Err(stop) => self.disable(index, &report, stop).map(|()| None),
+        }
+    }
+
+    /// The first question of an exchange to a filter asks its breaker, too. `Err`: it is in quarantine, and its `on-error`
+    /// rejects.
+    fn must_not_be_held(&mut self, index: usize) -> Result<(), Failed> {
+        let link = &self.chain.links()[index];
+        let (Some(breaker), Asked::NotYet) = (&link.breaker, &self.slots[index].asked) else {
+            return Ok(());
+        };
+        let slot = &mut self.slots[index];
+        slot.asked = match breaker.admit() {
+            Admission::Run => Asked::Run,
+            Admission::Probe(probe) => Asked::Probe(probe),
+            Admission::Held => {
+                slot.disabled = true;
+                slot.outcome = Some(Outcome::Stop(StopReason::Quarantine));
+                link.observer.held();
+                let rejects = link.on_error == OnError::Reject;
+                self.slots[index].asked = Asked::Held;
+                let plugin = link.filter.plugin().clone();
+                let failed = Failed { plugin, reason: StopReason::Quarantine };
+                return if rejects { Err(failed) } else { Ok(()) };
+            }
+        };
+        Ok(())
+    }
+
+    /// A filter that was tried out did all that this exchange wanted of it.
+    pub(super) fn probe_passed(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        if let Asked::Probe(probe) = std::mem::replace(&mut slot.asked, Asked::Run) {
+            probe.passed();
         }
     }
 
@@ -114,6 +158,12 @@ impl Run {
         let slot = &mut self.slots[index];
         slot.disabled = true;
         slot.instance = None;
+        if let Some(breaker) = link.breaker.as_ref().filter(|_| counts(stop.reason)) {
+            breaker.stopped();
+            if let Asked::Probe(probe) = std::mem::replace(&mut slot.asked, Asked::Run) {
+                probe.failed();
+            }
+        }
         match link.on_error {
             OnError::Reject => {
                 Err(Failed { plugin: link.filter.plugin().clone(), reason: stop.reason })

@@ -191,6 +191,10 @@ struct Rig {
 const ALL: [Phase; 4] = [Phase::Auth, Phase::Request, Phase::Response, Phase::Telemetry];
 
 fn rig(filters: &[(&str, OnError, Behaviour)]) -> Rig {
+    rig_with(filters, None)
+}
+
+fn rig_with(filters: &[(&str, OnError, Behaviour)], breaker: Option<&Arc<crate::Breaker>>) -> Rig {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let alive = Arc::new(AtomicUsize::new(0));
     let links = filters.iter().map(|(name, on_error, behaviour)| Link {
@@ -207,6 +211,7 @@ fn rig(filters: &[(&str, OnError, Behaviour)]) -> Rig {
         }),
         on_error: *on_error,
         observer: Arc::new(Silent),
+        breaker: breaker.cloned(),
     });
     let exchange = Exchange {
         method: Method::GET,
@@ -510,4 +515,38 @@ fn a_stream_that_has_begun_cannot_be_answered() {
     let mut pipe = BodyPipe::new(&rig.run, Direction::Response).unwrap();
     let pass = pipe.push(&mut rig.run, Bytes::from_static(b"x"), true);
     assert!(matches!(pass, BodyPass::Failed(f) if f.reason == StopReason::Abi));
+}
+
+/// A breaker that has seen too much after one stop.
+fn strict() -> Arc<crate::Breaker> {
+    let rule = edgewit_model::Quarantine {
+        stops: 1,
+        probe: std::time::Duration::from_secs(3_600),
+        ..Default::default()
+    };
+    crate::Breaker::new(Some(rule), Box::new(|_| ()))
+}
+
+#[test]
+fn a_filter_in_quarantine_is_not_called_and_its_on_error_happens() {
+    let cases = [(OnError::Reject, true), (OnError::Skip, false), (OnError::SkipEvenAuth, false)];
+    for (on_error, fails) in cases {
+        let breaker = strict();
+        let trap =
+            Behaviour { phases: ALL.to_vec(), stop_in: Some(Phase::Auth), ..Behaviour::default() };
+        let _ = rig_with(&[("a", on_error, trap)], Some(&breaker)).run.request_side(&[]);
+        assert!(breaker.is_open());
+        let well = Behaviour { phases: ALL.to_vec(), ..Behaviour::default() };
+        let mut rig = rig_with(&[("a", on_error, well)], Some(&breaker));
+        let passage = rig.run.request_side(&[]);
+        let reason = StopReason::Quarantine;
+        match passage {
+            Passage::Failed(failed) => assert!(fails && failed.reason == reason, "{on_error:?}"),
+            other => assert!(!fails && matches!(other, Passage::Proceed), "{on_error:?}"),
+        }
+        rig.run.finish(&SUMMARY);
+        assert_eq!(*rig.calls.lock().unwrap(), Vec::<String>::new(), "{on_error:?}");
+        let report = rig.run.reports().next().unwrap();
+        assert_eq!(report.outcome, Some(Outcome::Stop(reason)));
+    }
 }

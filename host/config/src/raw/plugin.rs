@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Amount, At, Free, Size, TextOr, Time};
+use super::{Amount, At, Free, Percent, Size, TextOr, Time};
 
 /// A filter with its permissions and limits.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -21,6 +21,25 @@ pub(crate) struct Plugin {
     pub(crate) limits: PluginLimits,
     /// Its configuration, which it checks itself.
     pub(crate) config: Option<At<Free>>,
+    /// When it is not called any more because it keeps being stopped, or `"off"`. Default: 20 stops in `10s` that are `50%` of
+    /// its requests.
+    pub(crate) quarantine: Option<At<TextOr<Quarantine>>>,
+    /// Does the version before come back by itself when a new one is stopped much more often? Default: true.
+    pub(crate) fallback: Option<bool>,
+}
+
+/// When a filter that keeps being stopped is not called any more; its `on-error` happens instead.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Quarantine {
+    /// Stops within the window. Default: 20.
+    pub(crate) stops: Option<At<u64>>,
+    /// The window. Default: `10s`.
+    pub(crate) window: Option<At<Amount<Time>>>,
+    /// The least share of the filter's requests meanwhile that was stopped. Default: `50%`.
+    pub(crate) share: Option<At<Amount<Percent>>>,
+    /// Until one request tries whether the filter is well again; doubled with each that fails. Default: `5s`.
+    pub(crate) probe: Option<At<Amount<Time>>>,
 }
 
 /// Where a component is.

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use edgewit_model::{
-    FilterUse, Grants, Isolation, OnError, Plugin, PluginLimits, PluginName, RequestLimits,
+    FilterUse, Grants, Isolation, OnError, Plugin, PluginLimits, PluginName, Quarantine,
+    RequestLimits,
 };
 
 use super::{Cx, Filters};
@@ -39,6 +40,8 @@ pub(super) fn plugin(
         allow: grants(&raw.allow),
         limits: plugin_limits(&raw.limits, limits, cx),
         config: raw.config.map(|config| config.value.0).unwrap_or_default(),
+        quarantine: quarantine(raw.quarantine.as_ref(), cx),
+        fallback: raw.fallback.unwrap_or(true),
         name,
     })
 }
@@ -53,6 +56,8 @@ pub(super) fn undeclared(name: &PluginName, folder: &Path, limits: &PluginLimits
         allow: Grants::default(),
         limits: limits.clone(),
         config: serde_json::Map::new(),
+        quarantine: Some(Quarantine::default()),
+        fallback: true,
     }
 }
 
@@ -93,6 +98,31 @@ fn isolation(raw: Option<&At<TextOr<raw::Isolation>>>, cx: &mut Cx<'_, '_>) -> O
                 None
             }
         },
+    }
+}
+
+/// Each stop is kept while it is in the window.
+const MOST_STOPS: u64 = 10_000;
+
+fn quarantine(
+    raw: Option<&At<TextOr<raw::Quarantine>>>,
+    cx: &mut Cx<'_, '_>,
+) -> Option<Quarantine> {
+    let default = Quarantine::default();
+    let Some(at) = raw else { return Some(default) };
+    match &at.value {
+        TextOr::Table(table) => Some(Quarantine {
+            stops: cx.count(&table.stops, 1..=MOST_STOPS, default.stops),
+            window: cx.time(&table.window, default.window),
+            share_percent: cx.amount(&table.share).unwrap_or(default.share_percent),
+            probe: cx.time(&table.probe, default.probe),
+        }),
+        TextOr::Text(text) if text == "off" => None,
+        TextOr::Text(text) => {
+            let message = format!("unknown value `{text}`; use `off` or a table");
+            cx.error(code::INVALID_VALUE, &at.span, message);
+            None
+        }
     }
 }
 

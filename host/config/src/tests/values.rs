@@ -524,3 +524,36 @@ fn hedges_are_checked() {
         assert_eq!(said(&with(keys)), expected, "{keys}");
     }
 }
+
+#[test]
+fn quarantine_is_a_table_or_off() {
+    check_all(&[
+        ("[plugins.a]\nquarantine = 'off'\nsource.file = 'a.wasm'", &[]),
+        ("[plugins.a]\nquarantine = {}\nsource.file = 'a.wasm'", &[]),
+        (
+            "[plugins.a]\nquarantine = 'on'\nsource.file = 'a.wasm'",
+            &["E0105 2: unknown value `on`; use `off` or a table"],
+        ),
+        (
+            "[plugins.a]\nquarantine = { stops = 0 }\nsource.file = 'a.wasm'",
+            &["E0105 2: a number here is 1 to 10000, not 0"],
+        ),
+        (
+            "[plugins.a]\nquarantine = { probe = '5' }\nsource.file = 'a.wasm'",
+            &["E0103 2: a duration needs a unit; use ms, s, m or h"],
+        ),
+    ]);
+}
+
+#[test]
+fn a_plugin_goes_into_quarantine_by_default_and_falls_back() {
+    let text = "[plugins.a]\nsource.file = 'a.wasm'\n[plugins.b]\nquarantine = { stops = 3, share = '80%' }\nfallback = false";
+    let config = check(text).unwrap().config;
+    let default = edgewit_model::Quarantine::default();
+    assert_eq!(
+        (config.plugins["a"].quarantine, config.plugins["a"].fallback),
+        (Some(default), true)
+    );
+    let own = edgewit_model::Quarantine { stops: 3, share_percent: 80, ..default };
+    assert_eq!((config.plugins["b"].quarantine, config.plugins["b"].fallback), (Some(own), false));
+}

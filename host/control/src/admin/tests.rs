@@ -24,8 +24,15 @@ fn get(path: &str, host: &str) -> String {
 async fn the_endpoint_tells_how_things_are() {
     let status = Arc::new(Status::new(None));
     let metrics = edgewit_telemetry::Metrics::new(1);
-    let pages =
-        Pages::new(metrics, Arc::clone(&status), Arc::new(Versions::default()), Box::new(|| ()));
+    let versions = Arc::new(Versions::default());
+    let pages = Pages::new(
+        metrics,
+        Arc::clone(&status),
+        versions,
+        Box::new(|| ()),
+        Box::new(|_| 0),
+        Box::new(|_| unreachable!("nothing is changed here")),
+    );
     let admin = Admin::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
     let address = admin.address();
     tokio::spawn(admin.serve(pages));
@@ -36,9 +43,15 @@ async fn the_endpoint_tells_how_things_are() {
         (get("/metrics", "localhost"), "200 OK", "# EOF"),
         (get("/v1/status", "localhost"), "200 OK", "\"state\": \"ready\""),
         (get("/v1/plugins", "localhost"), "200 OK", "\"plugins\": []"),
+        (get("/v1/plugins/jwt", "localhost"), "404 ", "no plugin `jwt`"),
+        (get("/v1/events", "localhost"), "200 OK", "\"events\": []"),
         (get("/v1/config", "localhost"), "404 Not Found", "/v1/status"),
         (get("/v1/status", "rebound.example.com"), "403 Forbidden", "loopback"),
-        (get("/livez", "x").replace("GET", "POST").replace("x", "localhost"), "405 ", "only reads"),
+        (
+            get("/livez", "x").replace("GET", "POST").replace("x", "localhost"),
+            "405 ",
+            "only GET, HEAD",
+        ),
     ];
     for (request, expected, text) in cases {
         let (head, body) = ask(address, &request).await;

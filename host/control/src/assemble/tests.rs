@@ -74,7 +74,9 @@ const BASE: &str = r#"
 
 fn world(text: &str, fakes: &Fakes, before: Option<&World>) -> World {
     let config = edgewit_config::load_text("edgewit.toml", text, Path::new(".")).unwrap().config;
-    let find = |plugin: &Plugin, _: &FilterUse| fakes.get(plugin.name.as_str()).cloned();
+    let find = |plugin: &Plugin, _: &FilterUse| {
+        fakes.get(plugin.name.as_str()).cloned().map(|f| Fitting::Filter(f, None))
+    };
     let generation = before.map_or(1, |world| world.snapshot.generation() + 1);
     assemble(generation, config, &find, &Metrics::new(1), before).unwrap()
 }

@@ -58,6 +58,7 @@ impl Live {
             ),
             None => tracing::info!(plugin = %name, version = to, digest, took_ms, "plugin loaded"),
         }
+        self.tell_standing(name);
         let message = format!("`{name}` {from} → {to} in {took_ms} ms, used by {routes} routes");
         self.parts.status.event("swap", message);
         self.parts.count_swap(name, "swapped");

@@ -55,7 +55,16 @@ fn package(manifest: &Manifest, folder: &Path) -> anyhow::Result<Package> {
             .with_context(|| format!("`{}` is no JSON", path.display()))?;
         Ok(schema.to_string())
     };
+    let golden = folder.join("tests/golden.toml");
+    let golden = match golden.is_file() {
+        true => Some(
+            fs::read_to_string(&golden)
+                .with_context(|| format!("cannot read `{}`", golden.display()))?,
+        ),
+        false => None,
+    };
     Ok(Package {
+        golden,
         name: manifest.name.clone(),
         version: manifest.version.clone(),
         description: manifest.description.clone(),

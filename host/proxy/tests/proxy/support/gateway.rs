@@ -125,6 +125,7 @@ pub(crate) fn snapshot(
             observer: FilterObserver::new(metrics, &route.name, filter.plugin(), filter.version()),
             filter,
             on_error: OnError::Reject,
+            breaker: None,
         };
         let chain = Chain::new(filters.into_iter().map(link).collect(), 1_000_000);
         let upstreams = upstreams.into_iter().map(|upstream| (upstream, 1)).collect();
