@@ -88,3 +88,6 @@ impl Registry {
         Arc::clone(&self.plugins.entry(plugin.clone()).or_insert_with(fresh))
     }
 }
+
+#[cfg(test)]
+mod model;

@@ -210,7 +210,6 @@ impl Filter for WasmFilter {
     }
 
     fn start(&self) -> Result<Box<dyn Instance>, Stop> {
-        self.inner.afford()?;
         let idle = self.inner.recycle.and_then(|_| self.inner.shard().pop());
         let running = match idle {
             Some(running) => running,
@@ -272,21 +271,15 @@ impl Inner {
 
     /// A call on this thread took that long and came to nothing.
     pub(crate) fn wasted(&self, time: Duration) {
-        self.lane().debt.add(clock::monotonic_us(), time);
+        self.lane().debt.add(clock::monotonic_us(), self.limits.time, time);
     }
 
-    /// Refuses to run a filter that owes this thread too much time.
-    fn afford(&self) -> Result<(), Stop> {
+    /// How long a call on this thread may compute: less than its limit while too many of them came to nothing.
+    pub(crate) fn time_limit(&self) -> Duration {
         let debt = &self.lane().debt;
-        if debt.is_clear() {
-            return Ok(());
-        }
-        match debt.wait(clock::monotonic_us(), self.limits.time) {
-            None => Ok(()),
-            Some(wait) => Err(Stop::new(
-                StopReason::Time,
-                format!("not run: it was stopped too often after long calls, next try in {wait:?}"),
-            )),
+        match debt.is_clear() {
+            true => self.limits.time,
+            false => debt.limit(clock::monotonic_us(), self.limits.time),
         }
     }
 

@@ -95,7 +95,7 @@ impl WasmInstance {
         };
         let limits = &self.filter.limits;
         let fuel = allowance.fuel.saturating_sub(std::mem::take(&mut running.start_fuel));
-        time::begin(&mut running.store, limits.time);
+        time::begin_within(&mut running.store, self.filter.time_limit(), limits.time);
         running.store.set_hostcall_fuel(limits.host_bytes.as_usize());
         let data = running.store.data_mut();
         data.allowance = allowance;
@@ -121,7 +121,11 @@ impl WasmInstance {
             }
             Err(Failure::Stop(stop)) => (Err(stop), state),
             Err(Failure::Wasm(error)) => {
-                (Err(stop::classify(&error, &running.store.data().limiter)), state)
+                let mut stop = stop::classify(&error, &running.store.data().limiter);
+                if running.store.data().time.is_lower_than(limits.time) {
+                    stop.detail += LOWERED;
+                }
+                (Err(stop), state)
             }
         };
         if let (Err(_), Some(wasted)) = (&verdict, used) {
@@ -130,6 +134,9 @@ impl WasmInstance {
         Returned { exchange, state, left, memory_peak, verdict }
     }
 }
+
+/// What a stop says if the call had less time than the operator gave.
+const LOWERED: &str = "; calls have two ticks while too many of them come to nothing";
 
 const LENT: &str = "the exchange stays in the store during a call";
 
