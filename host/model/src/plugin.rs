@@ -95,7 +95,7 @@ impl Default for Grants {
 pub struct PluginLimits {
     /// Units of fuel, about one for each instruction, over all phases of a request.
     pub fuel: u64,
-    /// Processor time of one phase. Ten times as long by the clock ends it, too.
+    /// Processor time of one phase. A hundred times as long by the clock ends it, too.
     pub time: Duration,
     /// All memories of an instance together.
     pub memory: ByteSize,

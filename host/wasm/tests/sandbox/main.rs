@@ -11,3 +11,5 @@ mod time;
 mod tenants;
 
 mod handles;
+
+mod mutants;
