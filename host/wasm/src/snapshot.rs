@@ -43,6 +43,8 @@ impl<'a> Plan<'a> {
     /// Makes the component that starts with the memory of `instance`.
     pub(crate) fn take(self, store: &mut Store<State>, instance: Instance) -> Option<Vec<u8>> {
         store.set_fuel(u64::MAX).ok()?;
+        // All of the memory, which the limits of the instance bound.
+        store.set_hostcall_fuel(usize::MAX);
         time::begin(store, READ_TIME);
         let mut reader = Reader { store, instance };
         let snapshot = pin!(self.wizer.snapshot_component(&self.context, &mut reader));
