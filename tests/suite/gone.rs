@@ -36,7 +36,7 @@ fn leave(gateway: &Gateway, n: usize) -> std::io::Result<()> {
     }
     // While a filter runs, while the origin is waited for, while its response comes.
     thread::sleep(Duration::from_micros((n as u64 * 997) % 20_000));
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         client.shutdown(Shutdown::Write)?; // and the rest by dropping it, which is a reset if there is something to read
     }
     Ok(())
