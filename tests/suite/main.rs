@@ -26,6 +26,12 @@ mod floods;
 
 mod edits;
 
+mod splitting;
+
+mod neighbours;
+
+mod gone;
+
 mod sandbox;
 
 mod grants;

@@ -202,4 +202,49 @@ mod tests {
         assert!(HeaderOut::validate([("location", b"/\r\nx: y".as_slice())]).is_err());
         assert!(HeaderOut::validate([("trailer", b"x".as_slice())]).is_err());
     }
+
+    /// What RFC 9110 5.1 and 5.5 allow and the host does not keep for itself, written down a second time.
+    fn is_allowed(name: &[u8], value: &[u8]) -> bool {
+        let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+        let own = "connection content-length host te trailer transfer-encoding upgrade keep-alive \
+                   proxy-connection";
+        let lower = name.to_ascii_lowercase();
+        !name.is_empty()
+            && name.iter().all(token)
+            && !own.split(' ').any(|own| own.as_bytes() == lower)
+            && value.iter().all(|b| *b == b'\t' || (*b >= 0x20 && *b != 0x7f))
+    }
+
+    #[test]
+    fn exactly_what_is_allowed_passes_and_no_line_is_split() {
+        let names =
+            ["a", "X-a", "Host", "te", "Upgrade", "KEEP-ALIVE", "content-lengthx", "x_y", "ü"];
+        let bytes = b"aA0-: \t\r\n\0\x0b\x7f\x80\xff,;\"";
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = move |bound: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random >> 33).unwrap_or(0) % bound
+        };
+        let mut passed = 0;
+        for _ in 0..100_000 {
+            let mut name = names[next(names.len())].to_owned();
+            if next(3) == 0 {
+                name.insert(0, char::from(bytes[next(bytes.len())]));
+            }
+            let value: Vec<u8> = (0..next(6)).map(|_| bytes[next(bytes.len())]).collect();
+            let out = HeaderOut::validate([(name.as_str(), value.as_slice())]);
+            assert_eq!(out.is_ok(), is_allowed(name.as_bytes(), &value), "{name:?}: {value:?}");
+            let edits = [Edit::Set(name.clone(), value.clone())];
+            assert_eq!(HeaderOut::apply(&edits, &mut HeaderMap::new()).is_ok(), out.is_ok());
+            let Ok(out) = out else { continue };
+            passed += 1;
+            for (name, value) in &out.into_fields() {
+                let line = [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
+                assert!(!line.iter().any(|b| b"\r\n\0".contains(b)), "{line:?}");
+            }
+        }
+        assert!(passed > 1_000, "{passed}");
+    }
 }

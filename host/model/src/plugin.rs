@@ -123,7 +123,7 @@ impl Default for Grants {
 pub struct PluginLimits {
     /// Units of fuel, about one for each instruction, over all phases of a request.
     pub fuel: u64,
-    /// Time of one phase without waiting.
+    /// Processor time of one phase. A hundred times as long by the clock ends it, too.
     pub time: Duration,
     /// All memories of an instance together.
     pub memory: ByteSize,
@@ -137,9 +137,9 @@ pub struct PluginLimits {
     pub host_bytes: ByteSize,
     /// Host calls in one request.
     pub host_calls: u32,
-    /// Time to instantiate.
+    /// Processor time to instantiate.
     pub instantiate_time: Duration,
-    /// Time of `lifecycle.configure`.
+    /// Processor time of `lifecycle.configure`.
     pub configure_time: Duration,
     /// Largest component file.
     pub file_size: ByteSize,

@@ -26,20 +26,42 @@ impl Cells {
 
     /// Adds in this thread's row; wraps around, so that a number may also go down.
     pub(crate) fn add(&self, cell: usize, amount: u64) {
-        let line = worker::shard() * self.lines_per_shard + cell / PER_LINE;
-        let own = self.lines.get(line).or_else(|| self.lines.get(cell / PER_LINE));
-        if let Some(number) = own.and_then(|line| line.0.get(cell % PER_LINE)) {
+        if let Some(number) = self.own(cell) {
             number.fetch_add(amount, Relaxed);
         }
     }
 
+    /// Raises this thread's number to this, if it is lower.
+    pub(crate) fn raise(&self, cell: usize, value: u64) {
+        if let Some(number) = self.own(cell)
+            && number.load(Relaxed) < value
+        {
+            number.fetch_max(value, Relaxed);
+        }
+    }
+
+    fn own(&self, cell: usize) -> Option<&AtomicU64> {
+        let line = worker::shard() * self.lines_per_shard + cell / PER_LINE;
+        let own = self.lines.get(line).or_else(|| self.lines.get(cell / PER_LINE));
+        own.and_then(|line| line.0.get(cell % PER_LINE))
+    }
+
     /// The sum over all rows.
     pub(crate) fn sum(&self, cell: usize) -> u64 {
-        let of_shard = |shard: &[Line]| {
+        self.rows(cell).fold(0, u64::wrapping_add)
+    }
+
+    /// The largest over all rows.
+    pub(crate) fn max(&self, cell: usize) -> u64 {
+        self.rows(cell).max().unwrap_or(0)
+    }
+
+    fn rows(&self, cell: usize) -> impl Iterator<Item = u64> {
+        let of_shard = move |shard: &[Line]| {
             let line = shard.get(cell / PER_LINE);
             line.and_then(|l| l.0.get(cell % PER_LINE)).map_or(0, |n| n.load(Relaxed))
         };
-        self.lines.chunks(self.lines_per_shard).map(of_shard).fold(0, u64::wrapping_add)
+        self.lines.chunks(self.lines_per_shard).map(of_shard)
     }
 }
 

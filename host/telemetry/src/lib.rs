@@ -16,6 +16,8 @@ mod worker;
 
 mod requests;
 
+mod usage;
+
 mod plugin_metrics;
 
 mod access_log;
@@ -29,4 +31,5 @@ pub use metrics::{Counter, Gauge, Histogram, Info, METRICS_CONTENT_TYPE, Metrics
 pub use plugin_metrics::{PluginMetrics, PluginSeries};
 pub use refresh::Refresh;
 pub use requests::{Answered, RequestSeries};
+pub use usage::{Spread, Usage};
 pub use worker::enter_worker;

@@ -39,11 +39,11 @@ pub struct Metrics {
     sources: Sources,
 }
 
-type Labels = Vec<(&'static str, String)>;
+pub(crate) type Labels = Vec<(&'static str, String)>;
 type Families = BTreeMap<Labels, Weak<Series>>;
 
 #[derive(Debug)]
-enum Series {
+pub(crate) enum Series {
     Sum(Cells),
     Level(AtomicU64),
     Histogram(Cells, Buckets),
@@ -110,7 +110,7 @@ impl Metrics {
             Kind::Histogram(buckets) => buckets,
             _ => Buckets { bounds: &[], scale: 1.0 },
         };
-        let cells = buckets.bounds.len() + 2; // with the last bucket, which has no bound, and the sum
+        let cells = buckets.bounds.len() + 3; // with the last bucket, which has no bound, the sum and the maximum
         let make = || Series::Histogram(Cells::new(cells, self.shards), buckets);
         Histogram(self.series(family, labels, make))
     }
@@ -156,7 +156,7 @@ impl Metrics {
         }
     }
 
-    fn alive(&self, name: &str) -> Vec<(Labels, Arc<Series>)> {
+    pub(crate) fn alive(&self, name: &str) -> Vec<(Labels, Arc<Series>)> {
         let mut families = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(family) = families.get_mut(name) else { return Vec::new() };
         family.retain(|_, series| series.strong_count() > 0);
@@ -246,6 +246,7 @@ impl Histogram {
             let bucket = buckets.bounds.partition_point(|bound| *bound < value);
             cells.add(bucket, 1);
             cells.add(buckets.bounds.len() + 1, value);
+            cells.raise(buckets.bounds.len() + 2, value);
         }
     }
 
@@ -260,6 +261,40 @@ impl Histogram {
             Series::Histogram(cells, buckets) => {
                 (0..=buckets.bounds.len()).map(|bucket| cells.sum(bucket)).sum()
             }
+            _ => 0,
+        }
+    }
+}
+
+impl Histogram {
+    pub(crate) fn of(series: Arc<Series>) -> Self {
+        Self(series)
+    }
+
+    /// The largest value that was counted.
+    pub(crate) fn max(&self) -> u64 {
+        match &*self.0 {
+            Series::Histogram(cells, buckets) => cells.max(buckets.bounds.len() + 2),
+            _ => 0,
+        }
+    }
+
+    /// The upper bound of each bucket, the last of which has none, and how many values are in it.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        let (cells, bounds) = match &*self.0 {
+            Series::Histogram(cells, buckets) => (Some(cells), buckets.bounds),
+            _ => (None, [].as_slice()),
+        };
+        let bounds = bounds.iter().copied().chain([u64::MAX]);
+        bounds.enumerate().map(move |(at, bound)| (bound, cells.map_or(0, |c| c.sum(at))))
+    }
+}
+
+impl Series {
+    /// The number of a gauge.
+    pub(crate) fn level(&self) -> u64 {
+        match self {
+            Series::Level(level) => level.load(Relaxed),
             _ => 0,
         }
     }

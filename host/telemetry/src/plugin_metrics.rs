@@ -29,6 +29,7 @@ pub struct PluginSeries {
     plugin: PluginName,
     table: RwLock<Table>,
     dropped: AtomicU64,
+    log_dropped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -72,8 +73,16 @@ const MAX_LABEL_VALUE: usize = 128;
 /// Labels that the host itself writes.
 const HOST_LABELS: [&str; 2] = ["plugin", "le"];
 /// Names that, exported, would look like the host's own.
-const HOST_NAMES: [&str; 6] =
-    ["info", "swaps", "swaps_total", "metrics_dropped", "metrics_dropped_total", "swaps_created"];
+const HOST_NAMES: [&str; 8] = [
+    "info",
+    "swaps",
+    "swaps_total",
+    "metrics_dropped",
+    "metrics_dropped_total",
+    "swaps_created",
+    "log_dropped",
+    "log_dropped_total",
+];
 
 impl PluginMetrics {
     /// No plugin yet.
@@ -100,7 +109,20 @@ impl PluginMetrics {
 
     pub(crate) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let plugins = self.alive();
-        encode_dropped(&plugins, encoder)?;
+        encode_dropped(
+            "edgewit_plugin_metrics_dropped",
+            "Values of plugins' own metrics that were invalid or beyond their bounds",
+            PluginSeries::dropped,
+            &plugins,
+            encoder,
+        )?;
+        encode_dropped(
+            "edgewit_plugin_log_dropped",
+            "Lines that plugins logged or printed beyond their bounds",
+            PluginSeries::log_dropped,
+            &plugins,
+            encoder,
+        )?;
         let mut families: BTreeMap<(Box<str>, Kind), Written> = BTreeMap::new();
         for plugin in &plugins {
             let table = plugin.table.read().unwrap_or_else(PoisonError::into_inner);
@@ -127,7 +149,8 @@ impl PluginMetrics {
 
 impl PluginSeries {
     fn new(plugin: PluginName) -> Self {
-        Self { plugin, table: RwLock::default(), dropped: AtomicU64::new(0) }
+        let (dropped, log_dropped) = Default::default();
+        Self { plugin, table: RwLock::default(), dropped, log_dropped }
     }
 
     /// Adds to a counter, creating it at 0.
@@ -172,6 +195,16 @@ impl PluginSeries {
     /// How many values were dropped: invalid, beyond the bounds, or of another kind than the name's first.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
+    }
+
+    /// Counts a line of log that was dropped.
+    pub fn drop_log_line(&self) {
+        self.log_dropped.fetch_add(1, Relaxed);
+    }
+
+    /// How many lines of log were dropped: beyond what one exchange may log or print.
+    pub fn log_dropped(&self) -> u64 {
+        self.log_dropped.load(Relaxed)
     }
 
     fn count_dropped(&self) {
@@ -325,21 +358,19 @@ impl Value {
 }
 
 fn encode_dropped(
+    name: &str,
+    help: &str,
+    count: fn(&PluginSeries) -> u64,
     plugins: &[Arc<PluginSeries>],
     encoder: &mut DescriptorEncoder<'_>,
 ) -> fmt::Result {
     if plugins.is_empty() {
         return Ok(());
     }
-    let mut family = encoder.encode_descriptor(
-        "edgewit_plugin_metrics_dropped",
-        "Values of plugins' own metrics that were invalid or beyond their bounds",
-        None,
-        MetricType::Counter,
-    )?;
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for plugin in plugins {
         let labels = [("plugin", plugin.plugin.as_str())];
-        ConstCounter::new(plugin.dropped()).encode(family.encode_family(&labels)?)?;
+        ConstCounter::new(count(plugin)).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }

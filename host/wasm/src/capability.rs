@@ -62,7 +62,7 @@ impl filter::types::Host for State {}
 pub(crate) struct Shared {
     kv: KvSpace,
     rate: RateSpace,
-    metrics: Arc<PluginSeries>,
+    pub(crate) metrics: Arc<PluginSeries>,
 }
 
 /// The shared state of all plugins. It outlives their versions.
@@ -88,3 +88,6 @@ impl Registry {
         Arc::clone(&self.plugins.entry(plugin.clone()).or_insert_with(fresh))
     }
 }
+
+#[cfg(test)]
+mod model;

@@ -1,5 +1,7 @@
 //! Validate, configure, snapshot, compile: what the child process does with a component.
 
+use std::time::Duration;
+
 use edgewit_model::{Grants, Plugin, PluginLimits, PluginName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,11 +15,10 @@ use crate::{
     capability, engine,
     filter::Indices,
     inspect::{self, Inspection},
-    limiter::Limiter,
     load::LoadError,
     snapshot,
     state::State,
-    stop, wasi,
+    stop, time, wasi,
 };
 
 /// Everything that decides about the result, beside the bytes of the component.
@@ -29,6 +30,8 @@ pub(crate) struct Job {
     table_entries: usize,
     core_instances: usize,
     memories: usize,
+    host_bytes: u64,
+    host_calls: u32,
     configure_ms: u64,
     /// The configuration as a JSON object.
     pub(crate) config: String,
@@ -82,6 +85,8 @@ impl Job {
             table_entries: plugin.limits.table_entries,
             core_instances: plugin.limits.core_instances,
             memories: plugin.limits.memories,
+            host_bytes: plugin.limits.host_bytes.0,
+            host_calls: plugin.limits.host_calls,
             configure_ms: millis(plugin.limits.configure_time),
             config: Value::Object(config.clone()).to_string(),
         }
@@ -98,6 +103,8 @@ impl Job {
             table_entries: self.table_entries,
             core_instances: self.core_instances,
             memories: self.memories,
+            host_bytes: edgewit_model::ByteSize(self.host_bytes),
+            host_calls: self.host_calls,
             ..PluginLimits::default()
         }
     }
@@ -191,9 +198,12 @@ pub(crate) fn pre(engine: &Engine, component: &Component) -> Result<InstancePre<
 fn store(job: &Job, engine: &Engine) -> Store<State> {
     let plugin = PluginName::new(&job.plugin)
         .unwrap_or_else(|_| PluginName::new("plugin").expect("a constant name is valid"));
-    let mut store = Store::new(engine, State::new(plugin, None, Limiter::new(&job.limits())));
+    let limits = job.limits();
+    let mut store = Store::new(engine, State::new(plugin, None, &limits));
     store.limiter(|state| &mut state.limiter);
-    store.set_epoch_deadline(job.configure_ms + 1);
+    time::watch(&mut store);
+    time::begin(&mut store, Duration::from_millis(job.configure_ms));
+    store.set_hostcall_fuel(limits.host_bytes.as_usize());
     store.set_fuel(CONFIGURE_FUEL).expect("the engine counts fuel");
     store
 }

@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use edgewit_chain::{Allowance, Filter, Instance, Needs, Phase, Phases, Stop, StopReason};
@@ -20,15 +20,15 @@ use crate::{
     bindings::exports::edgewit::filter::{
         auth, lifecycle, request, request_body, response, response_body, retry, routing, telemetry,
     },
-    capability::Shared,
-    compile::{self, Compiled, millis},
+    capability::{Shared, clock},
+    compile::{self, Compiled},
+    debt::Debt,
     inspect::Inspection,
     instance::{Running, WasmInstance},
-    limiter::Limiter,
     load::LoadError,
     runtime::Runtime,
     state::State,
-    stop,
+    stop, time,
 };
 
 /// Lines of log that a filter may write in one exchange; the next one says that more are dropped.
@@ -57,8 +57,15 @@ pub(crate) struct Inner {
     /// Handed to `configure` by each instance, if the component could not be snapshotted.
     config: Option<String>,
     recycle: Option<u32>,
-    idle: [Mutex<Vec<Running>>; SHARDS],
+    lanes: [Lane; SHARDS],
     crowded: u64,
+}
+
+/// What belongs to one thread. Two share it only beyond 16 workers, so that its lock is free.
+#[derive(Default)]
+struct Lane {
+    idle: Mutex<Vec<Running>>,
+    debt: Debt,
 }
 
 /// What is known of a loaded filter, for the admin endpoint and `plugin inspect`.
@@ -136,7 +143,7 @@ impl WasmFilter {
             shared,
             config: (!facts.snapshotted).then_some(config),
             recycle,
-            idle: Default::default(),
+            lanes: Default::default(),
             crowded: u64::from(runtime.instances() / 2),
         };
         let filter = Arc::new(Self { inner: Arc::new(inner) });
@@ -221,16 +228,16 @@ impl Filter for WasmFilter {
 impl Inner {
     /// A fresh instance, within the limits of instantiation.
     fn fresh(&self) -> Result<Running, Stop> {
-        let limiter = Limiter::new(&self.limits);
-        let state = State::new(self.plugin.clone(), Some(Arc::clone(&self.shared)), limiter);
+        let state = State::new(self.plugin.clone(), Some(Arc::clone(&self.shared)), &self.limits);
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
-        store.set_epoch_deadline(millis(self.limits.instantiate_time) + 1);
+        time::watch(&mut store);
+        time::begin(&mut store, self.limits.instantiate_time);
         store.set_hostcall_fuel(self.limits.host_bytes.as_usize());
         self.set_fuel(&mut store, self.limits.fuel)?;
         let instance = match self.pre.instantiate(&mut store) {
             Ok(instance) => instance,
-            Err(error) => return Err(stop::classify(&error, &store.data().limiter)),
+            Err(error) => return Err(self.stopped(&store, &error)),
         };
         let mut running = Running::new(store, instance);
         if let Some(config) = &self.config {
@@ -244,14 +251,36 @@ impl Inner {
         let abi = || Stop::new(StopReason::Abi, "it does not export `lifecycle`");
         let indices = self.indices.lifecycle.as_ref().ok_or_else(abi)?;
         let Running { store, instance, .. } = running;
-        store.set_epoch_deadline(millis(self.limits.configure_time) + 1);
+        time::begin(store, self.limits.configure_time);
         let configured = indices
             .load(&mut *store, instance)
             .and_then(|guest| guest.call_configure(&mut *store, config));
         match configured {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(message)) => Err(Stop::new(StopReason::Error, message)),
-            Err(error) => Err(stop::classify(&error, &store.data().limiter)),
+            Err(error) => Err(self.stopped(store, &error)),
+        }
+    }
+
+    /// Why starting it did not succeed; what it took is owed.
+    fn stopped(&self, store: &Store<State>, error: &wasmtime::Error) -> Stop {
+        if let Some(wasted) = store.data().time.used() {
+            self.wasted(wasted);
+        }
+        stop::classify(error, &store.data().limiter)
+    }
+
+    /// A call on this thread took that long and came to nothing.
+    pub(crate) fn wasted(&self, time: Duration) {
+        self.lane().debt.add(clock::monotonic_us(), self.limits.time, time);
+    }
+
+    /// How long a call on this thread may compute: less than its limit while too many of them came to nothing.
+    pub(crate) fn time_limit(&self) -> Duration {
+        let debt = &self.lane().debt;
+        match debt.is_clear() {
+            true => self.limits.time,
+            false => debt.limit(clock::monotonic_us(), self.limits.time),
         }
     }
 
@@ -264,17 +293,24 @@ impl Inner {
         let Some(recycle) = self.recycle else { return };
         running.requests += 1;
         if running.requests < recycle && !running.has_grown() {
+            if let Some(wasi) = &running.store.data().wasi {
+                wasi.renew();
+            }
             self.shard().push(running);
         }
     }
 
-    /// The idle instances of this thread. Two threads share them only beyond 16 workers, so the lock is free.
-    fn shard(&self) -> std::sync::MutexGuard<'_, Vec<Running>> {
+    /// The idle instances of this thread.
+    fn shard(&self) -> MutexGuard<'_, Vec<Running>> {
+        self.lane().idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lane(&self) -> &Lane {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
         }
-        self.idle[SHARD.with(|s| *s)].lock().unwrap_or_else(PoisonError::into_inner)
+        &self.lanes[SHARD.with(|s| *s)]
     }
 }
 

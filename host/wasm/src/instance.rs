@@ -12,12 +12,11 @@ use crate::{
     bindings::exports::edgewit::filter::{
         auth, request, request_body, response, response_body, retry, routing, telemetry,
     },
-    compile::millis,
     convert,
     filter::{Indices, Inner},
     pack,
     state::State,
-    stop,
+    stop, time,
 };
 
 /// A component with its store.
@@ -96,7 +95,7 @@ impl WasmInstance {
         };
         let limits = &self.filter.limits;
         let fuel = allowance.fuel.saturating_sub(std::mem::take(&mut running.start_fuel));
-        running.store.set_epoch_deadline(millis(limits.time) + 1);
+        time::begin_within(&mut running.store, self.filter.time_limit(), limits.time);
         running.store.set_hostcall_fuel(limits.host_bytes.as_usize());
         let data = running.store.data_mut();
         data.allowance = allowance;
@@ -109,6 +108,7 @@ impl WasmInstance {
         left.fuel = running.store.get_fuel().unwrap_or(0);
         let memory_peak = running.store.data().limiter.memory() as u64;
         let exchange = running.store.data_mut().exchange.take().expect(LENT);
+        let used = running.store.data().time.used();
         let (verdict, state) = match answered {
             Ok((verdict, new_state)) => {
                 self.running = Some(running);
@@ -121,12 +121,22 @@ impl WasmInstance {
             }
             Err(Failure::Stop(stop)) => (Err(stop), state),
             Err(Failure::Wasm(error)) => {
-                (Err(stop::classify(&error, &running.store.data().limiter)), state)
+                let mut stop = stop::classify(&error, &running.store.data().limiter);
+                if running.store.data().time.is_lower_than(limits.time) {
+                    stop.detail += LOWERED;
+                }
+                (Err(stop), state)
             }
         };
+        if let (Err(_), Some(wasted)) = (&verdict, used) {
+            self.filter.wasted(wasted);
+        }
         Returned { exchange, state, left, memory_peak, verdict }
     }
 }
+
+/// What a stop says if the call had less time than the operator gave.
+const LOWERED: &str = "; calls have two ticks while too many of them come to nothing";
 
 const LENT: &str = "the exchange stays in the store during a call";
 

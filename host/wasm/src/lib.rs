@@ -25,6 +25,10 @@ mod state;
 
 mod limiter;
 
+mod time;
+
+mod debt;
+
 mod capability;
 
 mod wasi;

@@ -3,6 +3,7 @@
 use std::{
     pin::pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use wasmtime::{
@@ -11,7 +12,7 @@ use wasmtime::{
 };
 use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
-use crate::state::State;
+use crate::{state::State, time};
 
 /// A component that is about to be configured and snapshotted.
 pub(crate) struct Plan<'a> {
@@ -42,7 +43,9 @@ impl<'a> Plan<'a> {
     /// Makes the component that starts with the memory of `instance`.
     pub(crate) fn take(self, store: &mut Store<State>, instance: Instance) -> Option<Vec<u8>> {
         store.set_fuel(u64::MAX).ok()?;
-        store.set_epoch_deadline(READ_MS);
+        // All of the memory, which the limits of the instance bound.
+        store.set_hostcall_fuel(usize::MAX);
+        time::begin(store, READ_TIME);
         let mut reader = Reader { store, instance };
         let snapshot = pin!(self.wizer.snapshot_component(&self.context, &mut reader));
         // The reader below never waits, so one poll is the whole way.
@@ -57,8 +60,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Time to read the memory out, in milliseconds.
-const READ_MS: u64 = 10_000;
+/// Time to read the memory out.
+const READ_TIME: Duration = Duration::from_secs(10);
 
 /// Looks into an instrumented instance. Runs in the child process only, where a panic costs that one plugin.
 struct Reader<'a> {

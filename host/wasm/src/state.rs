@@ -1,11 +1,11 @@
 //! What the host keeps beside each instance: the data of its store.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use edgewit_chain::{Allowance, Exchange};
-use edgewit_model::PluginName;
+use edgewit_model::{PluginLimits, PluginName};
 
-use crate::{capability::Shared, limiter::Limiter, wasi::Wasi};
+use crate::{capability::Shared, limiter::Limiter, time::CallTime, wasi::Wasi};
 
 /// The data of one store.
 pub(crate) struct State {
@@ -15,6 +15,8 @@ pub(crate) struct State {
     pub(crate) allowance: Allowance,
     /// Memory, tables and instances.
     pub(crate) limiter: Limiter,
+    /// How long the running call may compute.
+    pub(crate) time: CallTime,
     /// Whose instance it is.
     pub(crate) plugin: PluginName,
     /// What all instances of the plugin share; `None` while configuring.
@@ -29,9 +31,16 @@ pub(crate) struct State {
 pub(crate) struct TooMuch(pub(crate) String);
 
 impl State {
-    pub(crate) fn new(plugin: PluginName, shared: Option<Arc<Shared>>, limiter: Limiter) -> Self {
-        let allowance = Allowance { fuel: 0, host_calls: u32::MAX, log_lines: 0 };
-        Self { exchange: None, allowance, limiter, plugin, shared, wasi: None }
+    /// The allowance of a call replaces what is allowed here: what may be spent while instantiating and configuring.
+    pub(crate) fn new(
+        plugin: PluginName,
+        shared: Option<Arc<Shared>>,
+        limits: &PluginLimits,
+    ) -> Self {
+        let limiter = Limiter::new(limits);
+        let allowance = Allowance { fuel: 0, host_calls: limits.host_calls, log_lines: 0 };
+        let time = CallTime::new(Duration::ZERO, Duration::ZERO);
+        Self { exchange: None, allowance, limiter, time, plugin, shared, wasi: None }
     }
 
     /// Counts one host call.

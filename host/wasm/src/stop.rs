@@ -3,7 +3,7 @@
 use edgewit_chain::{Stop, StopReason};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
-use crate::{limiter::Limiter, state::TooMuch};
+use crate::{limiter::Limiter, state::TooMuch, time::TookTooLong};
 
 /// Classifies an error of wasmtime. `limiter` says whether memory was refused before.
 pub(crate) fn classify(error: &wasmtime::Error, limiter: &Limiter) -> Stop {
@@ -23,9 +23,11 @@ fn reason(error: &wasmtime::Error, limiter: &Limiter) -> StopReason {
     if error.is::<TooMuch>() || error.chain().any(|e| e.to_string().contains(HOST_BYTES)) {
         return StopReason::Capability;
     }
+    if error.is::<TookTooLong>() {
+        return StopReason::Time;
+    }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => StopReason::Fuel,
-        Some(Trap::Interrupt) => StopReason::Time,
         _ if limiter.denied().is_some() => StopReason::Memory,
         Some(Trap::CannotEnterComponent | Trap::StringOutOfBounds | Trap::ListOutOfBounds) => {
             StopReason::Abi

@@ -7,10 +7,15 @@
 
 use std::{
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
+use edgewit_model::PluginName;
 use wasmtime::component::{
     Component, HasData, Linker, Resource, ResourceTable, ResourceType, types::ComponentItem,
 };
@@ -30,7 +35,7 @@ use wasmtime_wasi::{
 };
 
 use crate::{
-    capability::{clock, random},
+    capability::{Shared, clock, random},
     state::State,
 };
 
@@ -38,30 +43,37 @@ use crate::{
 pub(crate) struct Wasi {
     ctx: WasiCtx,
     table: ResourceTable,
+    printed: Arc<Printed>,
 }
 
 /// Handles of WASI for each instance.
 const MAX_HANDLES: usize = 1_000;
 
 impl Wasi {
-    fn new(plugin: &str) -> Self {
+    fn new(plugin: &PluginName, shared: Option<Arc<Shared>>) -> Self {
+        let printed = Arc::new(Printed::new(plugin.clone(), shared));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let mut ctx = WasiCtx::builder();
-        ctx.stdout(LogStream(plugin.to_owned()))
-            .stderr(LogStream(plugin.to_owned()))
+        ctx.stdout(LogStream(Arc::clone(&printed)))
+            .stderr(LogStream(Arc::clone(&printed)))
             .wall_clock(CoarseClock)
             .monotonic_clock(CoarseClock)
             .max_random_size(random::MAX_BYTES.into())
             .allow_tcp(false)
             .allow_udp(false);
-        Self { ctx: ctx.build(), table }
+        Self { ctx: ctx.build(), table, printed }
+    }
+
+    /// Another request begins: its guest may print anew.
+    pub(crate) fn renew(&self) {
+        self.printed.renew();
     }
 }
 
 impl State {
     fn wasi(&mut self) -> &mut Wasi {
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(self.plugin.as_str())))
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(&self.plugin, self.shared.clone())))
     }
 }
 
@@ -322,7 +334,50 @@ impl HostMonotonicClock for CoarseClock {
 }
 
 /// Standard output and error of a guest, in the log at level `debug`.
-struct LogStream(String);
+struct LogStream(Arc<Printed>);
+
+/// What a guest may still print in this request.
+struct Printed {
+    plugin: PluginName,
+    shared: Option<Arc<Shared>>,
+    lines: AtomicU32,
+    bytes: AtomicU32,
+}
+
+/// Writes to standard output and error in one request: a panic with its backtrace, not a protocol.
+const PRINTED_LINES: u32 = 64;
+/// Bytes of all of them.
+const PRINTED_BYTES: u32 = 16 << 10;
+
+impl Printed {
+    fn new(plugin: PluginName, shared: Option<Arc<Shared>>) -> Self {
+        let (lines, bytes) = (PRINTED_LINES.into(), PRINTED_BYTES.into());
+        Self { plugin, shared, lines, bytes }
+    }
+
+    fn renew(&self) {
+        self.lines.store(PRINTED_LINES, Relaxed);
+        self.bytes.store(PRINTED_BYTES, Relaxed);
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let left = self.lines.load(Relaxed).checked_sub(1);
+        let room = self.bytes.load(Relaxed).checked_sub(length);
+        let (Some(lines), Some(room)) = (left, room) else {
+            if let Some(shared) = &self.shared {
+                shared.metrics.drop_log_line();
+            }
+            return;
+        };
+        self.lines.store(lines, Relaxed);
+        self.bytes.store(room, Relaxed);
+        if tracing::enabled!(target: "edgewit::plugin", tracing::Level::DEBUG) {
+            let text = crate::capability::clean(&String::from_utf8_lossy(bytes));
+            tracing::debug!(target: "edgewit::plugin", plugin = self.plugin.as_str(), "{text}");
+        }
+    }
+}
 
 impl StdoutStream for LogStream {
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
@@ -330,7 +385,7 @@ impl StdoutStream for LogStream {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(LogStream(self.0.clone()))
+        Box::new(LogStream(Arc::clone(&self.0)))
     }
 }
 
@@ -347,8 +402,7 @@ impl Pollable for LogStream {
 
 impl OutputStream for LogStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let text = crate::capability::clean(&String::from_utf8_lossy(&bytes));
-        tracing::debug!(target: "edgewit::plugin", plugin = self.0, "{text}");
+        self.0.write(&bytes);
         Ok(())
     }
 

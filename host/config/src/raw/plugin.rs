@@ -123,9 +123,9 @@ macro_rules! limits {
         #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
         pub(crate) struct $name {
             $($own)*
-            /// Units of fuel, about one for each instruction, over all phases of a request. Default: 20000000.
+            /// Units of fuel, about one for each instruction, over all phases of a request. Default: 40000000.
             pub(crate) fuel: Option<At<u64>>,
-            /// Time of one phase without waiting. Default: `50ms`.
+            /// Processor time of one phase. Default: `50ms`.
             pub(crate) time: Option<At<Amount<Time>>>,
             /// All memories of an instance together. Default: `16MiB`.
             pub(crate) memory: Option<At<Amount<Size>>>,
@@ -137,11 +137,11 @@ macro_rules! limits {
             pub(crate) memories: Option<At<u64>>,
             /// Bytes that go through host calls in one phase. Default: `1MiB`.
             pub(crate) host_bytes: Option<At<Amount<Size>>>,
-            /// Host calls in one request. Default: 1000.
+            /// Host calls in one request, and in taking in a configuration. Default: 1000.
             pub(crate) host_calls: Option<At<u64>>,
-            /// Time to instantiate. Default: `100ms`.
+            /// Processor time to instantiate. Default: `100ms`.
             pub(crate) instantiate_time: Option<At<Amount<Time>>>,
-            /// Time to take in a configuration. Default: `2s`.
+            /// Processor time to take in a configuration. Default: `2s`.
             pub(crate) configure_time: Option<At<Amount<Time>>>,
             /// Largest component file. Default: `16MiB`.
             pub(crate) file_size: Option<At<Amount<Size>>>,
@@ -157,7 +157,7 @@ limits! {
 limits! {
     /// Defaults for every plugin, and what one request may use.
     Limits {
-        /// Fuel of all filters of a request together. Default: 60000000.
+        /// Fuel of all filters of a request together. Default: 80000000.
         pub(crate) request_fuel: Option<At<u64>>,
     }
 }

@@ -15,8 +15,14 @@ impl Host for State {
         self.charge()?;
         // The budget of lines counts down to nothing; what comes after is dropped, and said so once.
         match self.allowance.log_lines {
-            0 => return Ok(()),
-            1 => self.line(Level::WARN, "further log lines of this exchange are dropped"),
+            0 => {
+                self.drop_line();
+                return Ok(());
+            }
+            1 => {
+                self.drop_line();
+                self.line(Level::WARN, "further log lines of this exchange are dropped");
+            }
             _ => {
                 let level = match level {
                     Severity::Trace => Level::TRACE,
@@ -34,6 +40,13 @@ impl Host for State {
 }
 
 impl State {
+    /// Counts a line that nobody will read.
+    fn drop_line(&self) {
+        if let Some(shared) = &self.shared {
+            shared.metrics.drop_log_line();
+        }
+    }
+
     /// One line with what the host knows about it.
     pub(crate) fn line(&self, level: Level, message: &str) {
         let plugin = self.plugin.as_str();

@@ -63,7 +63,7 @@ fn capacity(limit: &Limit) -> u64 {
 }
 
 impl RateSpace {
-    fn take(&self, key: String, limit: &Limit, cost: u32, now: u64) -> Decision {
+    pub(super) fn take(&self, key: String, limit: &Limit, cost: u32, now: u64) -> Decision {
         if self.count.load(Ordering::Relaxed) >= MAX_BUCKETS {
             self.forget_full(now);
         }
