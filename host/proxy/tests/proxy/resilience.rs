@@ -13,9 +13,9 @@ use edgewit_model::{self as model, Hedge, Retry, RetryOn, UpstreamName};
 use edgewit_upstream::Upstream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::Semaphore,
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
     time::sleep,
 };
 
