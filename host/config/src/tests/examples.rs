@@ -188,7 +188,8 @@ fn safeguards_arrive(config: &Config) {
     assert_eq!((health.unhealthy_after, health.healthy_after), (3, 2));
     assert_eq!(orders.outlier.eject, Duration::from_secs(30));
     assert_eq!(orders.outlier.success_rate, Some(SuccessRate::default()));
-    assert_eq!(orders.circuit, Circuit::default());
+    let circuit = Circuit { max_connections: Some(512), ..Circuit::default() };
+    assert_eq!(orders.circuit, circuit);
     assert_eq!(orders.concurrency, Some(Concurrency::default()));
     let hedge = config.routes["orders"].retry.hedge.as_ref().unwrap();
     assert_eq!((hedge.after, hedge.most), (Duration::from_millis(50), 1));
