@@ -30,7 +30,8 @@ fn neighbours_of_a_spinner_hardly_wait() {
         upstream("origin", &origin),
         route("innocent", "/innocent", &with("marker", "name = \"m\"")),
         route("spin", "/spin", "\"spin\""),
-        plugin("spin", "limits = { fuel = 1_000_000_000_000 }"),
+        // In quarantine it would not be called at all.
+        plugin("spin", "quarantine = \"off\"\nlimits = { fuel = 1_000_000_000_000 }"),
     ]);
     // One worker, so that everybody meets the spinner, which has its default of 50 ms for each call.
     let setup = Setup::new(toml).server("workers = 1\n").limits("request-fuel = 1_000_000_000_000");

@@ -74,6 +74,8 @@ pub(crate) fn plugin(name: &str) -> Plugin {
             ..PluginLimits::default()
         },
         config: serde_json::Map::new(),
+        quarantine: None,
+        fallback: false,
     }
 }
 
