@@ -52,6 +52,38 @@ fn host_crates_use_only_the_crates_above_them() {
 }
 
 #[test]
+fn the_tests_that_hold_a_promise_are_there() {
+    let page = fs::read_to_string(cargo::root().join("host/SECURITY.md")).unwrap();
+    let is_name = |word: &&str| {
+        word.len() > 15
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let quoted = page.split('`').skip(1).step_by(2);
+    let names: Vec<&str> =
+        quoted.map(|text| text.rsplit("::").next().unwrap_or(text)).filter(is_name).collect();
+    assert!(names.len() > 30, "the page names tests: {names:?}");
+    let mut code = String::new();
+    for folder in ["host", "tests"] {
+        read_all(&cargo::root().join(folder), &mut code);
+    }
+    let missing: Vec<_> =
+        names.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "no tests: {missing:#?}");
+}
+
+/// The Rust files of a folder and all below it.
+fn read_all(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            read_all(&path, into);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            into.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
 fn a_wrong_arrow_is_named() {
     let manifest: toml::Table = "[dependencies]\nedgewit-proxy.workspace = true\n\
                                  [target.'cfg(unix)'.dependencies]\nwasmtime = \"1\"\n"

@@ -3,7 +3,7 @@
 use edgewit_harness::{Metrics, Origin, Setup};
 use serde_json::json;
 
-use crate::common::{assert_status, route, upstream};
+use crate::common::{assert_status, plugin, route, upstream};
 use crate::guest;
 
 /// What could end a line somewhere.
@@ -42,7 +42,8 @@ fn no_text_of_a_filter_splits_anything() {
     let origin = Origin::echo();
     let toml = upstream("origin", &origin)
         + &route("all", "/{*rest}", "\"splitter\"")
-        + &route("free", "/free", "");
+        + &route("free", "/free", "")
+        + &plugin("splitter", "quarantine = \"off\"");
     let gateway = Setup::new(toml).guest(guest::SPLITTER).start();
     let cases = REFUSED.map(|place| (place, 503)).into_iter().chain(ESCAPED.map(|p| (p, 200)));
     let mut stops = 0.0;
@@ -61,8 +62,8 @@ fn no_text_of_a_filter_splits_anything() {
             assert!(!head.contains("x-split"), "{place} {text:?}: {all}");
             if status == 503 {
                 stops += 1.0;
-                let plugin = [("plugin", "splitter"), ("reason", "abi")];
-                let counted = gateway.metrics().sum("edgewit_filter_stops_total", &plugin);
+                let labels = [("plugin", "splitter"), ("reason", "abi")];
+                let counted = gateway.metrics().sum("edgewit_filter_stops_total", &labels);
                 assert_eq!(
                     counted,
                     stops,

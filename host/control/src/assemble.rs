@@ -34,7 +34,7 @@ struct LiveUpstream {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AssembleError {
     #[error("`{name}` cannot be used")]
-    Upstream { name: UpstreamName, source: UpstreamError },
+    Upstream { name: UpstreamName, source: Box<UpstreamError> },
     #[error("the access log cannot be opened")]
     AccessLog(#[source] std::io::Error),
     #[error(transparent)]
@@ -196,7 +196,10 @@ impl LiveUpstream {
         if let Some(known) = known.filter(|known| known.config == *config && known.files == files) {
             return Ok(known.clone());
         }
-        let failed = |source| AssembleError::Upstream { name: config.name.clone(), source };
+        let failed = |error| {
+            let source = Box::new(error);
+            AssembleError::Upstream { name: config.name.clone(), source }
+        };
         let upstream = Upstream::new(config).map_err(failed)?;
         Ok(Self { config: config.clone(), files, upstream })
     }
@@ -220,7 +223,7 @@ impl AssembleError {
     /// The message at its place in the configuration.
     pub(crate) fn diagnostic(&self, loaded: Option<&Loaded>) -> Diagnostic {
         let (code, entry) = match self {
-            Self::Upstream { name, source: UpstreamError::Tls { .. } } => {
+            Self::Upstream { name, source } if matches!(**source, UpstreamError::Tls { .. }) => {
                 (code::CERTIFICATE, Some(Entry::Upstream(name)))
             }
             Self::Upstream { name, .. } => (code::INVALID_SERVER, Some(Entry::Upstream(name))),
