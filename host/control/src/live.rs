@@ -2,6 +2,8 @@
 
 mod command;
 
+mod error;
+
 mod fallback;
 
 mod spare;
@@ -16,7 +18,7 @@ use std::{
 
 use edgewit_config::{Loaded, Report};
 use edgewit_model::{Config, FilterUse, Plugin, PluginName};
-use edgewit_proxy::{Adopted, ListenError, Proxy};
+use edgewit_proxy::{Adopted, Proxy};
 use edgewit_telemetry::{Log, Metrics};
 use edgewit_wasm::Runtime;
 use tokio::sync::watch;
@@ -41,6 +43,8 @@ use crate::{
 pub(crate) use command::{Command, CommandError, Done};
 use fallback::Probation;
 use spare::Spares;
+
+pub use error::{ChangeError, StartError};
 
 /// The running configuration and everything that changes it. Its methods block; whoever calls them holds a lock.
 pub(crate) struct Live {
@@ -85,23 +89,6 @@ impl Parts {
     fn read(&self) -> Result<(Read, Option<ConfigFiles>), Report> {
         self.source.read_for(&self.overrides, self.watch_config)
     }
-}
-
-/// Why a change did not go live. What served before serves on.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// Something is wrong with the configuration or its plugins.
-    #[error("{0}")]
-    Refused(Report),
-    /// An address cannot be listened on.
-    #[error("{}", crate::error::chain(.0))]
-    Listen(#[from] ListenError),
-    /// It is about to end.
-    #[error("draining, so nothing is changed any more")]
-    Draining,
-    /// A fault in Edgewit itself.
-    #[error("edgewit has met a fault of its own; the log has more")]
-    Fault,
 }
 
 /// What a change has brought.
@@ -401,43 +388,6 @@ impl Live {
 
     fn counts(&self) -> Counts {
         Counts::of(&self.world.config)
-    }
-}
-
-/// Why the server does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Something is wrong with the configuration or its plugins.
-    #[error("{0}")]
-    Refused(#[from] Report),
-    /// An address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The administration endpoint cannot be listened on.
-    #[error("could not listen on {address} for administration")]
-    Admin {
-        /// Where.
-        address: std::net::SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// There are no threads.
-    #[error("workers could not be started")]
-    Workers(#[source] std::io::Error),
-    /// There is no folder for compiled plugins.
-    #[error("there is no folder for compiled plugins")]
-    Folder(#[source] std::io::Error),
-    /// There is no engine.
-    #[error(transparent)]
-    Runtime(#[from] edgewit_wasm::RuntimeError),
-    /// A fault in Edgewit itself.
-    #[error("edgewit has met a fault of its own")]
-    Fault,
-}
-
-impl From<Report> for ChangeError {
-    fn from(report: Report) -> Self {
-        ChangeError::Refused(report)
     }
 }
 
