@@ -75,11 +75,12 @@ impl Nginx {
 
     /// Kills it: connections break off.
     pub fn kill(&mut self) {
-        // Its worker is a child of its own, which sees that its master is gone only later.
-        for worker in self.workers() {
+        // The master first, which would replace a worker that is gone; a worker lives on without its master.
+        let workers = self.workers();
+        self.child = None;
+        for worker in workers {
             let _ = kill_process(worker, Signal::KILL); // it may have ended
         }
-        self.child = None;
     }
 
     /// Asks it to finish what it does and end, as for a rolling restart.
@@ -122,8 +123,10 @@ impl Drop for Nginx {
 }
 
 fn configuration(address: SocketAddr, directives: &str) -> String {
+    // Its workers would be nobody, who may not read the folder.
+    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
     format!(
-        "daemon off;
+        "{user}daemon off;
 worker_processes 1;
 pid nginx.pid;
 events {{ worker_connections 512; }}
