@@ -45,6 +45,7 @@ fn table<K: Ord + std::fmt::Display, V: PartialEq>(
 pub(crate) fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     let keys = [
         ("server.workers", before.server.workers == after.server.workers),
+        ("server.instances", before.server.instances == after.server.instances),
         ("server.state-dir", before.server.state_dir == after.server.state_dir),
         ("admin.listen", before.admin == after.admin),
         ("telemetry.log.format", before.telemetry.log_format == after.telemetry.log_format),

@@ -53,16 +53,12 @@ pub struct Options {
     pub watch_config: bool,
     /// Where components are compiled; `None`: in a child process of this program, by its subcommand `compile-worker`.
     pub compiler: Option<Compiler>,
-    /// Instances of all filters that may be alive at the same time; `None`: 1,000.
-    pub instances: Option<u32>,
     /// Sockets that were open before: of systemd, or of the process whose place this one takes.
     pub adopted: Vec<Adopted>,
     /// The socket of administration, from the process whose place this one takes. Used if it has the right address.
     pub admin: Option<TcpListener>,
 }
 
-/// Each reserves address space, not memory. More requests than that inside filters wait or get 503.
-const INSTANCES: u32 = 1_000;
 /// Changes that wait for the one before them: while one is made live, nobody looks for the next, so that the next look sees
 /// the latest state and not every step to it.
 const SIGHTS: usize = 1;
@@ -110,7 +106,7 @@ impl Server {
             compiler: options.compiler.unwrap_or_else(own_program),
             cache_dir: cache.path(),
             metrics: Arc::clone(metrics.plugins()),
-            instances: options.instances.unwrap_or(INSTANCES),
+            instances: read.config.server.instances,
         })?;
         let status = Arc::new(Status::new(source.path().map(Into::into)));
         let parts = Parts {

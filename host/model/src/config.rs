@@ -38,6 +38,9 @@ pub struct Config {
 pub struct Server {
     /// Worker threads, each with its own event loop; `None`: one for each core.
     pub workers: Option<usize>,
+    /// Instances of all filters that may be alive at the same time. Each reserves 4 GiB of address space, and memory only
+    /// where it was touched.
+    pub instances: u32,
     /// Folder that is watched for `.wasm` files. Relative paths are relative to the configuration file.
     pub plugin_dir: PathBuf,
     /// Folder for compiled plugins and state of our own.

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use ::http::HeaderValue;
 use bytes::Bytes;
 use edgewit_chain::Scheme;
 use edgewit_model::{Authority, Protocols};
@@ -55,6 +56,8 @@ pub(crate) struct Connection {
     /// Whether the peer may say for whom it speaks.
     pub(crate) is_trusted: bool,
     pub(crate) activity: Rc<Activity>,
+    /// The address as a field says it; one for all requests.
+    peer_field: HeaderValue,
     /// What the TLS handshake has brought.
     session: Session,
     /// What takes the connection over when its protocol was changed.
@@ -92,6 +95,7 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
     let connection = Connection {
         scheme: settings.scheme(),
         peer,
+        peer_field: address_field(peer),
         local: stream.local_addr().unwrap_or(listener.address),
         is_trusted,
         activity: Activity::new(),
@@ -183,6 +187,11 @@ impl Connection {
         served.map_err(io::Error::other)
     }
 
+    /// The address of the peer, as a field says it.
+    pub(crate) fn peer_field(&self) -> &HeaderValue {
+        &self.peer_field
+    }
+
     /// May requests for this host come on this connection (RFC 9110 15.5.20)?
     pub(crate) fn may_carry(&self, authority: &Authority) -> bool {
         let tls = self.settings.tls.as_ref();
@@ -193,6 +202,10 @@ impl Connection {
     pub(crate) fn client_identity(&self) -> Option<&Arc<str>> {
         self.session.client()
     }
+}
+
+fn address_field(address: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(address.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 /// The bytes with which a client that speaks HTTP/2 begins (RFC 9113 3.4).

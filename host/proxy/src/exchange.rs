@@ -103,7 +103,9 @@ async fn exchange(
     match &route.route().action {
         Action::Forward(_) => {
             let context = &connection.context;
-            forward::forward(context, route, &run, upload, trailers, upgrade, finish).await
+            // Boxed, because it is large: what lies inside a future is moved with it, several times before it begins.
+            Box::pin(forward::forward(context, route, &run, upload, trailers, upgrade, finish))
+                .await
         }
         Action::Respond(respond) => Ok(fixed(respond)),
         Action::Redirect(own) => {

@@ -1,7 +1,11 @@
 //! Fields that belong to one connection.
 
+mod census;
+
 use edgewit_upstream::{MAX_TRAILERS, may_trail};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+pub(crate) use census::{Census, Kind};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -35,13 +39,20 @@ pub(crate) struct Nominated;
 
 /// Takes out the fields that belong to the connection, with those that `connection` names.
 pub(crate) fn strip_hop_by_hop(fields: &mut HeaderMap) -> Result<(), Nominated> {
+    strip_counted(fields, Census::of(fields))
+}
+
+/// The same if it is known what there is.
+pub(crate) fn strip_counted(fields: &mut HeaderMap, census: Census) -> Result<(), Nominated> {
+    if !census.has(Kind::HopByHop) {
+        return Ok(());
+    }
     if fields.contains_key(header::CONNECTION) {
-        let named = nominated(fields)?;
-        for name in named {
+        for name in nominated(fields)? {
             fields.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
+    for name in census.hops().filter_map(|position| HOP_BY_HOP.get(position)) {
         fields.remove(name);
     }
     Ok(())

@@ -65,9 +65,10 @@ impl Finish {
         let snapshot = shared.snapshot.load_full();
         connection.activity.begin();
         shared.active.up();
+        let time = SystemTime::now();
         let asked = snapshot.access_log().map(|_| {
             Box::new(Asked {
-                time: SystemTime::now(),
+                time,
                 uri: parts.uri.clone(),
                 host: parts.headers.get(header::HOST).cloned(),
                 user_agent: parts.headers.get(header::USER_AGENT).cloned(),
@@ -79,7 +80,7 @@ impl Finish {
             route: None,
             run: None,
             began: Instant::now(),
-            identity: Identity::new(&parts.headers, connection.is_trusted),
+            identity: Identity::new(&parts.headers, connection.is_trusted, time),
             method: parts.method.clone(),
             version: parts.version,
             asked,

@@ -18,7 +18,7 @@ use http::{Request, Response};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    fields::{announced_trailers, strip_hop_by_hop},
+    fields::{Census, Kind, announced_trailers, strip_counted},
     finish::Finish,
     guard::Trailers,
     problem::Problem,
@@ -149,8 +149,10 @@ fn reply(
         Some(upgrade) => upgrade.answered(parts.status, body, finish)?,
     };
     let mut fields = parts.headers;
-    let trailers = announced_trailers(&fields);
-    strip_hop_by_hop(&mut fields).map_err(|_| Problem::BadGateway)?;
+    let census = Census::of(&fields);
+    let has_hops = census.has(Kind::HopByHop);
+    let trailers = if has_hops { announced_trailers(&fields) } else { None };
+    strip_counted(&mut fields, census).map_err(|_| Problem::BadGateway)?;
     Ok(Reply {
         head: ResponseHead { status: parts.status, fields },
         source,

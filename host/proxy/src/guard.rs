@@ -20,11 +20,13 @@ use http::{
 
 use crate::{
     connection::Connection,
-    fields::{accepts_trailers, announced_trailers, strip_hop_by_hop},
+    fields::{Census, Kind, accepts_trailers, announced_trailers, strip_counted},
     http::HEADER_LIST,
     problem::Problem,
 };
 
+#[cfg(test)]
+pub(crate) use forwarded::FIELDS as FORWARDING;
 pub(crate) use identity::{Identity, X_REQUEST_ID};
 
 /// A request that came in, in the form in which it is routed, shown to filters and sent.
@@ -50,7 +52,7 @@ pub(crate) struct Trailers {
 }
 
 /// Fields that name another method or path to some servers than the request does: routed one way, served another.
-const OVERRIDES: [HeaderName; 5] = [
+pub(crate) const OVERRIDES: [HeaderName; 5] = [
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-method-override"),
@@ -73,33 +75,64 @@ pub(crate) fn admit(
     if matches!(method, Method::CONNECT | Method::TRACE) {
         return Err(Problem::MethodNotAllowed(ALLOWED));
     }
-    check_framing(&fields)?;
+    let census = Census::of(&fields);
     check_size(&fields, version, connection)?;
-    names::check(&mut fields, connection.settings.config.headers_with_underscores)?;
-    check_expectation(&fields)?;
-    check_credentials(&fields)?;
+    if census.has(Kind::Framing) {
+        check_framing(&fields)?;
+    }
+    if census.has(Kind::Underscore) {
+        names::check(&mut fields, connection.settings.config.headers_with_underscores)?;
+    }
+    if census.has(Kind::Expectation) {
+        check_expectation(&fields)?;
+    }
+    if census.has(Kind::Credentials) {
+        check_credentials(&fields)?;
+    }
     let authority = authority(&uri, &fields, version, connection)?;
     if !connection.may_carry(&authority) {
         return Err(Problem::Misdirected);
     }
     let (path, query) = target(&uri)?;
-    let trailers =
-        Trailers { accepted: accepts_trailers(&fields), announced: announced_trailers(&fields) };
-    strip_hop_by_hop(&mut fields)
-        .map_err(|_| Problem::BadRequest("`connection` names a field that is not its own"))?;
-    for name in OVERRIDES.iter().chain([&HOST, &header::EXPECT, &header::CONTENT_LENGTH]) {
-        fields.remove(name);
-    }
+    let trailers = match census.has(Kind::HopByHop) {
+        true => Trailers::of(&fields),
+        false => Trailers::default(),
+    };
+    strip(&mut fields, census)?;
     let peer = forwarded::Peer {
         address: connection.peer,
         is_trusted: connection.is_trusted,
         trusted: &connection.settings.config.trusted_proxies,
         scheme: connection.scheme,
+        field: connection.peer_field(),
+        has_said: census.has(Kind::Forwarding),
     };
     join_cookies(&mut fields, version);
     let client = forwarded::rewrite(&mut fields, &peer, &authority);
     identity.write(&mut fields);
     Ok(Admitted { method, authority, path, query, fields, version, client, trailers })
+}
+
+/// Takes out what must not go on: fields of the connection, those that name another method or path, and those that we say
+/// ourselves.
+fn strip(fields: &mut HeaderMap, census: Census) -> Result<(), Problem> {
+    if census.has(Kind::HopByHop) {
+        strip_counted(fields, census)
+            .map_err(|_| Problem::BadRequest("`connection` names a field that is not its own"))?;
+    }
+    if census.has(Kind::Override) {
+        for name in &OVERRIDES {
+            fields.remove(name);
+        }
+    }
+    if census.has(Kind::Expectation) {
+        fields.remove(header::EXPECT);
+    }
+    if census.has(Kind::Framing) {
+        fields.remove(header::CONTENT_LENGTH);
+    }
+    fields.remove(HOST);
+    Ok(())
 }
 
 /// What hyper has let through; HTTP/1.1 went through stricter hands before (`wire/framing.rs`).
@@ -131,8 +164,11 @@ fn check_size(
 
 /// The crumbs of a cookie that HTTP/2 may cut it into are one field everywhere else (RFC 9113 8.2.3).
 fn join_cookies(fields: &mut HeaderMap, version: Version) {
+    if version != Version::HTTP_2 {
+        return;
+    }
     let all = fields.get_all(header::COOKIE);
-    if version != Version::HTTP_2 || all.iter().nth(1).is_none() {
+    if all.iter().nth(1).is_none() {
         return;
     }
     let crumbs: Vec<&[u8]> = all.iter().map(HeaderValue::as_bytes).collect();
@@ -204,6 +240,12 @@ fn target(uri: &Uri) -> Result<(NormalizedPath, Option<Box<str>>), Problem> {
             Err(Problem::BadRequest("the query has a character that is not allowed"))
         }
         query => Ok((path, query.map(Into::into))),
+    }
+}
+
+impl Trailers {
+    fn of(fields: &HeaderMap) -> Self {
+        Self { accepted: accepts_trailers(fields), announced: announced_trailers(fields) }
     }
 }
 

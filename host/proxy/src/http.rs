@@ -6,7 +6,14 @@ mod stream;
 
 mod switch;
 
-use std::{convert::Infallible, future::Future, pin::Pin, rc::Rc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 
 use ::http::{Request, Response};
 use hyper::{
@@ -134,15 +141,15 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     serving: C,
     shut_down: impl FnOnce(Pin<&mut C>),
     connection: &Connection,
-    mut stop: watch::Receiver<()>,
+    stop: watch::Receiver<()>,
     is_http1: bool,
 ) -> C::Output {
     let mut serving = std::pin::pin!(serving);
     let activity = &connection.activity;
-    tokio::select! {
-        ended = serving.as_mut() => return ended,
-        _ = stop.changed() => activity.closing.set(true),
+    if let Some(ended) = until_stopped(serving.as_mut(), stop).await {
+        return ended;
     }
+    activity.closing.set(true);
     if is_http1 || activity.requests.get() == 0 {
         // Its next request may be on its way, and HTTP/1 cannot say that it will not be served; the answer will say that it
         // was the last one.
@@ -159,6 +166,29 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
         ended = serving => ended,
         () = all_said(connection) => Ok(()),
     }
+}
+
+/// The end of a connection; `None` if `stop` comes first. Whether it came is one load of an atomic each time the connection
+/// has something to do: to wait for both anew would be a lock.
+async fn until_stopped<C: Future>(
+    mut serving: Pin<&mut C>,
+    stop: watch::Receiver<()>,
+) -> Option<C::Output> {
+    let mut waits = stop.clone();
+    let mut stopped = std::pin::pin!(waits.changed());
+    let mut is_waiting = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+            return Poll::Ready(Some(ended));
+        }
+        // The task's waker stays the same, so that waiting has to begin only once.
+        if is_waiting && matches!(stop.has_changed(), Ok(false)) {
+            return Poll::Pending;
+        }
+        is_waiting = true;
+        stopped.as_mut().poll(cx).map(|_| None)
+    })
+    .await
 }
 
 /// Returns when nothing was asked for some time and all that was answered has gone out. Until the client has answered the

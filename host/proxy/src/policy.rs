@@ -88,6 +88,9 @@ impl LiveRoute {
     /// A number that draws one of the upstreams: the same for each request with the same value of what the route splits
     /// on. Requests without it are spread by chance.
     pub(crate) fn ticket(&self, admitted: &Admitted) -> u64 {
+        if self.upstream_names().len() < 2 {
+            return 0; // nothing to draw
+        }
         let hashed = match &self.route().split_on {
             None => None,
             Some(SplitOn::Client) => Some(xxh3_64(admitted.client.to_string().as_bytes())),

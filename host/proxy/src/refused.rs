@@ -50,7 +50,7 @@ pub(crate) fn count_word(connection: &Connection, reason: &'static str) {
 /// The answer to bytes that are no head of HTTP/1.1, which it counts and logs. `head`: those bytes.
 pub(crate) fn answer(connection: &Connection, refusal: Refusal, head: &[u8]) -> Bytes {
     count(connection, refusal);
-    let identity = Identity::new(&HeaderMap::new(), false);
+    let identity = Identity::new(&HeaderMap::new(), false, SystemTime::now());
     let id = &identity.request_id;
     let status = refusal.status();
     let body = problem::document(status, id);

@@ -15,12 +15,12 @@ use std::{
 use edgewit_upstream::Pools;
 use tokio::{
     net::TcpListener,
-    runtime::{Builder, Runtime},
+    runtime::{Builder, LocalOptions, LocalRuntime},
     sync::{
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
         watch,
     },
-    task::{LocalSet, spawn_local},
+    task::spawn_local,
 };
 
 use crate::{
@@ -63,12 +63,20 @@ struct Accepting {
 
 impl Worker {
     pub(crate) fn start(index: usize, shared: Arc<Shared>) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
         let (commands, receiver) = unbounded_channel();
         let unfinished = Arc::new(AtomicUsize::new(0));
         let of_thread = Arc::clone(&unfinished);
-        let run = move || run(index, shared, &runtime, receiver, &of_thread);
+        let (begun, has_begun) = std::sync::mpsc::sync_channel(1);
+        let run = move || match event_loop() {
+            Ok(runtime) => {
+                let _ = begun.send(Ok(()));
+                run(index, shared, runtime, receiver, &of_thread);
+            }
+            Err(error) => drop(begun.send(Err(error))),
+        };
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;
+        // An event loop belongs to its thread from the start; only that thread knows whether there is one.
+        has_begun.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))?;
         Ok(Self { commands: Some(commands), unfinished, thread: Some(thread) })
     }
 
@@ -94,10 +102,15 @@ impl Drop for Worker {
     }
 }
 
+/// Its tasks stay on this thread, so that waking one is a push to a queue.
+fn event_loop() -> io::Result<LocalRuntime> {
+    Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+}
+
 fn run(
     index: usize,
     shared: Arc<Shared>,
-    runtime: &Runtime,
+    runtime: LocalRuntime,
     commands: UnboundedReceiver<Command>,
     unfinished: &AtomicUsize,
 ) {
@@ -105,11 +118,9 @@ fn run(
     let afterwards = Rc::new(Afterwards::default());
     let context =
         Rc::new(Context { shared, pools: Pools::new(), afterwards: Rc::clone(&afterwards) });
-    let local = LocalSet::new();
-    local.block_on(runtime, obey(&context, commands, unfinished));
+    runtime.block_on(obey(&context, commands, unfinished));
     drop(context);
-    let _guard = runtime.enter();
-    drop(local); // cuts what still runs
+    drop(runtime); // cuts what still runs
     afterwards.finish();
 }
 

@@ -16,7 +16,7 @@ mod switch;
 
 mod tried;
 
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::{cell::Cell, pin::pin, rc::Rc, sync::Arc};
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -110,7 +110,10 @@ impl Attempt<'_> {
         let anonymous = !request::has_host(&request);
         let upload = request.body_mut().watch();
         let began = self.upstream.wants_latency().then(Instant::now);
-        let answered = bounds.keep(self.exchange(request), upload.as_deref()).await;
+        let answered = {
+            let exchange = pin!(self.exchange(request)); // moved no further: it is large
+            bounds.keep(exchange, upload.as_deref()).await
+        };
         let answered = answered.unwrap_or_else(|| Err(SendError::timeout(self.processed.get())));
         if let Some(began) = began {
             self.endpoint.answered(began.elapsed(), answered.is_err());

@@ -11,6 +11,8 @@ use super::{Amount, At, Time};
 pub(crate) struct Server {
     /// Worker threads. Default: 0, one for each core.
     pub(crate) workers: Option<At<u64>>,
+    /// Instances of all filters that may be alive at the same time. Each reserves address space, not memory. Default: 1,000.
+    pub(crate) instances: Option<At<u64>>,
     /// Folder that is watched for `.wasm` files, relative to this file. Default: `plugins`.
     pub(crate) plugin_dir: Option<At<String>>,
     /// Folder for compiled plugins and state, relative to this file. Default: `.edgewit`.

@@ -19,6 +19,10 @@ const DRAIN_DELAY: Duration = Duration::from_secs(5);
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(60);
 /// More threads than any machine has cores.
 const MOST_WORKERS: u64 = 1_024;
+/// Each request inside a filter takes one; what comes beyond gets 503.
+const INSTANCES: u32 = 1_000;
+/// What fits into half of the address space of x86-64.
+const MOST_INSTANCES: u64 = 16_000;
 
 pub(super) fn version(version: i64, cx: &mut Cx<'_, '_>) {
     if version != 1 {
@@ -33,6 +37,7 @@ pub(super) fn server(raw: raw::Server, cx: &mut Cx<'_, '_>) -> Server {
     let state_dir = raw.state_dir.map(|dir| cx.path(&dir));
     Server {
         workers: (workers > 0).then_some(workers),
+        instances: cx.count(&raw.instances, 1..=MOST_INSTANCES, INSTANCES),
         plugin_dir: plugin_dir.unwrap_or_else(|| cx.base.join(PLUGIN_DIR)),
         state_dir: state_dir.unwrap_or_else(|| cx.base.join(STATE_DIR)),
         drain_timeout: cx.pause(&raw.drain_timeout, DRAIN_TIMEOUT),

@@ -146,7 +146,7 @@ upstream = "orders"
 #[test]
 fn every_key_arrives_in_the_model() {
     let config = config(&["hello"], include_str!("full.toml"));
-    assert_eq!(config.server.workers, None);
+    assert_eq!((config.server.workers, config.server.instances), (None, 500));
     let web = &config.listeners["web"];
     assert!(web.protocols.h1 && web.protocols.h2 && web.tls.is_none());
     assert_eq!(web.trusted_proxies.len(), 2);

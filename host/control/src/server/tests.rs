@@ -11,7 +11,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Listener and administration on free ports, and a folder for everything.
 const HEAD: &str = r#"
-    server = { drain-delay = "0ms", drain-timeout = "5s" }
+    server = { drain-delay = "0ms", drain-timeout = "5s", instances = 2 }
     admin.listen = "127.0.0.1:0"
     [listeners.web]
     listen = "127.0.0.1:0"
@@ -41,12 +41,8 @@ impl Site {
     }
 
     async fn start(&self, watch_config: bool) -> Result<Running, StartError> {
-        let options = Options {
-            watch_config,
-            compiler: Some(Compiler::InProcess),
-            instances: Some(2),
-            ..Options::default()
-        };
+        let options =
+            Options { watch_config, compiler: Some(Compiler::InProcess), ..Options::default() };
         Server::load(Source::File(self.config()), options)?.start(None).await
     }
 }

@@ -36,18 +36,22 @@ pub(super) struct Peer<'a> {
     pub(super) is_trusted: bool,
     pub(super) trusted: &'a [IpNet],
     pub(super) scheme: Scheme,
+    /// Its address, as a field says it.
+    pub(super) field: &'a HeaderValue,
+    /// Whether there is any field of these.
+    pub(super) has_said: bool,
 }
 
 /// Sets the forwarding fields and returns the address of the client. What an untrusted peer says is dropped; what a
 /// trusted one says is continued. `x-real-ip` and `forwarded` are only passed on, since there are two ways to say it.
 pub(super) fn rewrite(fields: &mut HeaderMap, peer: &Peer<'_>, authority: &Authority) -> IpAddr {
-    if !peer.is_trusted {
+    if peer.has_said && !peer.is_trusted {
         for name in &FIELDS {
             fields.remove(name);
         }
     }
     let client = client(fields, peer);
-    extend_chain(fields, peer.address);
+    extend_chain(fields, peer);
     let proto = scheme_name(peer.scheme);
     fields.entry(X_FORWARDED_PROTO).or_insert(proto);
     if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
@@ -81,14 +85,14 @@ fn address(hop: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-fn extend_chain(fields: &mut HeaderMap, peer: IpAddr) {
+fn extend_chain(fields: &mut HeaderMap, peer: &Peer<'_>) {
     let lines: Vec<&[u8]> =
         fields.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
-    let own = peer.to_string();
-    let chain = match lines.as_slice() {
-        [] => own.into_bytes(),
-        lines => [lines.join(&b", "[..]).as_slice(), own.as_bytes()].join(&b", "[..]),
-    };
+    if lines.is_empty() {
+        fields.insert(X_FORWARDED_FOR, peer.field.clone());
+        return;
+    }
+    let chain = [lines.join(&b", "[..]).as_slice(), peer.field.as_bytes()].join(&b", "[..]);
     if let Ok(chain) = HeaderValue::from_bytes(&chain) {
         fields.insert(X_FORWARDED_FOR, chain);
     }
@@ -106,6 +110,8 @@ mod tests {
             is_trusted: trusted[0].contains(address),
             trusted: &trusted,
             scheme: Scheme::Https,
+            field: &HeaderValue::from_str(peer).unwrap(),
+            has_said: !before.is_empty(),
         };
         let mut fields = HeaderMap::new();
         for line in before {
@@ -141,7 +147,14 @@ mod tests {
             let trusted: Vec<IpNet> = vec![trusts.parse().unwrap()];
             let address: IpAddr = "1.2.3.4".parse().unwrap();
             let is_trusted = trusted[0].contains(address);
-            let peer = Peer { address, is_trusted, trusted: &trusted, scheme: Scheme::Https };
+            let peer = Peer {
+                address,
+                is_trusted,
+                trusted: &trusted,
+                scheme: Scheme::Https,
+                field: &HeaderValue::from_static("1.2.3.4"),
+                has_said: true,
+            };
             let mut fields = HeaderMap::new();
             fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
             fields.insert(X_FORWARDED_HOST, HeaderValue::from_static("real.test"));

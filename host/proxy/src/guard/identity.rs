@@ -20,10 +20,10 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The names that a request came with, if they may be believed, else new ones.
-    pub(crate) fn new(fields: &HeaderMap, is_trusted: bool) -> Self {
-        let given = fields.get(X_REQUEST_ID).filter(|_| is_trusted).and_then(valid_id);
-        let request_id = given.map_or_else(|| uuid_v7(SystemTime::now()), Into::into);
+    /// The names that a request came with, if they may be believed, else new ones. `now`: when it came.
+    pub(crate) fn new(fields: &HeaderMap, is_trusted: bool, now: SystemTime) -> Self {
+        let given = if is_trusted { fields.get(X_REQUEST_ID).and_then(valid_id) } else { None };
+        let request_id = given.map_or_else(|| uuid_v7(now), Into::into);
         Self { request_id, trace: Trace::continued(fields) }
     }
 
@@ -57,11 +57,12 @@ fn uuid_v7(now: SystemTime) -> Box<str> {
     let variant = 0b10 << 62;
     let free = random & !(0xffff_ffff_ffff << 80 | 0xf << 76 | 0b11 << 62);
     let mut text = String::with_capacity(36);
-    for (n, byte) in (time | version | variant | free).to_be_bytes().into_iter().enumerate() {
-        if matches!(n, 4 | 6 | 8 | 10) {
+    let bytes = (time | version | variant | free).to_be_bytes();
+    for (n, part) in [0..4, 4..6, 6..8, 8..10, 10..16].into_iter().enumerate() {
+        if n > 0 {
             text.push('-');
         }
-        hex::push(byte, &mut text);
+        hex::push(bytes.get(part).unwrap_or_default(), &mut text);
     }
     text.into()
 }
@@ -86,7 +87,7 @@ mod tests {
         let with = |id: &'static str, is_trusted| {
             let mut fields = HeaderMap::new();
             fields.insert(X_REQUEST_ID, HeaderValue::from_static(id));
-            Identity::new(&fields, is_trusted).request_id
+            Identity::new(&fields, is_trusted, UNIX_EPOCH).request_id
         };
         assert_eq!(&*with("from-the-edge", true), "from-the-edge");
         assert_ne!(&*with("from-the-edge", false), "from-the-edge");

@@ -23,10 +23,10 @@ impl Trace {
         let continued = parent(fields);
         match continued {
             Some((trace, _)) => text.push_str(trace),
-            None => random::bytes::<16>().into_iter().for_each(|byte| hex::push(byte, &mut text)),
+            None => hex::push(&random::bytes::<16>(), &mut text),
         }
         text.push('-');
-        random::bytes::<8>().into_iter().for_each(|byte| hex::push(byte, &mut text));
+        hex::push(&random::bytes::<8>(), &mut text);
         text.push('-');
         text.push_str(continued.map_or("00", |(_, flags)| flags));
         Self { parent: text, is_new: continued.is_none() }

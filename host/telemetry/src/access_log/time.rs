@@ -21,11 +21,30 @@ const MONTHS: [&str; 12] =
 /// RFC 3339 with milliseconds: `2026-08-21T12:03:11.042Z`.
 pub(super) fn rfc3339(time: SystemTime, out: &mut Vec<u8>) {
     let t = Utc::new(time);
-    let _ = write!(
-        out,
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        t.year, t.month, t.day, t.hour, t.minute, t.second, t.millis
-    );
+    padded::<4>(t.year, out);
+    out.push(b'-');
+    padded::<2>(t.month as u64, out);
+    out.push(b'-');
+    padded::<2>(t.day, out);
+    out.push(b'T');
+    padded::<2>(t.hour, out);
+    out.push(b':');
+    padded::<2>(t.minute, out);
+    out.push(b':');
+    padded::<2>(t.second, out);
+    out.push(b'.');
+    padded::<3>(t.millis.into(), out);
+    out.push(b'Z');
+}
+
+/// The last `N` digits of a number, with zeros in front.
+pub(super) fn padded<const N: usize>(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8; // below 10
+        number /= 10;
+    }
+    out.extend_from_slice(&digits);
 }
 
 /// As in the Common Log Format: `21/Aug/2026:12:03:11 +0000`.
