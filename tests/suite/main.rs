@@ -46,6 +46,8 @@ mod protocols;
 
 mod observe;
 
+mod namespaces;
+
 mod admin;
 
 mod swap;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use edgewit_model::{ByteSize, Grants, OnError, Plugin, PluginLimits, PluginName};
+use edgewit_model::{ByteSize, Grants, Namespace, OnError, Plugin, PluginLimits, PluginName};
 use edgewit_wasm::{Compiler, Inspection, LoadError, PluginInfo, Runtime, Settings};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -53,6 +53,7 @@ pub(crate) fn plugin(name: Option<&str>) -> Plugin {
         path: Path::new("").to_path_buf(),
         on_error: OnError::Reject,
         isolation: None,
+        namespace: Namespace::default(),
         allow: Grants { kv: true, rate: true, ..Grants::default() },
         limits: PluginLimits { file_size: ByteSize(u64::MAX), ..PluginLimits::default() },
         config: Map::new(),

@@ -21,7 +21,7 @@ use std::{
 };
 
 use edgewit_config::{Loaded, Report};
-use edgewit_model::{Config, FilterUse, Plugin, PluginName};
+use edgewit_model::{Config, FilterUse, Plugin, PluginName, RouteName};
 use edgewit_proxy::{Adopted, Proxy};
 use edgewit_telemetry::Metrics;
 use tokio::sync::watch;
@@ -295,6 +295,8 @@ fn make(
     metrics: &Arc<Metrics>,
     before: Option<&World>,
 ) -> Result<World, AssembleError> {
-    let find = |plugin: &Plugin, place: &FilterUse| prepare::find(plugins, disabled, plugin, place);
+    let find = |plugin: &Plugin, place: &FilterUse, route: &RouteName| {
+        prepare::find(plugins, disabled, plugin, place, route)
+    };
     assemble(generation, config, &find, metrics, before)
 }
