@@ -46,6 +46,10 @@ mod protocols;
 
 mod observe;
 
+mod usage;
+
+mod events;
+
 mod namespaces;
 
 mod admin;

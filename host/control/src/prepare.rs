@@ -198,6 +198,11 @@ impl Prepared {
         self.filters.first().map_or("", |v| v.filter.version())
     }
 
+    /// What decides about it, beside the file and the configuration of a place.
+    pub(crate) fn settings(&self) -> Option<&Plugin> {
+        self.filters.first().map(|variant| &variant.settings)
+    }
+
     /// Does it authenticate requests?
     pub(crate) fn authenticates(&self) -> bool {
         self.filters.iter().any(|v| v.filter.phases().has(Phase::Auth))

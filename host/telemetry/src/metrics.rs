@@ -7,10 +7,7 @@ mod exposition;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicU64},
 };
 
 use prometheus_client::{encoding::text, registry::Registry};
@@ -149,10 +146,10 @@ impl Metrics {
 }
 
 impl Series {
-    /// The number of a gauge.
-    pub(crate) fn level(&self) -> u64 {
+    /// The number of a counter.
+    pub(crate) fn sum(&self) -> u64 {
         match self {
-            Series::Level(level) => level.load(Relaxed),
+            Series::Sum(cells) => cells.sum(0),
             _ => 0,
         }
     }

@@ -87,7 +87,7 @@ impl Live {
             let message =
                 "the file is gone; the loaded version serves on, but a reload needs the file";
             tracing::warn!(plugin = %name, "{message}");
-            self.parts.status.event("refused", format!("`{name}`: {message}"));
+            self.parts.status.event_of(name, "refused", format!("`{name}`: {message}"));
             self.tell_standing(name);
             return;
         }
