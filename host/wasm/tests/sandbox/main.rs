@@ -13,3 +13,5 @@ mod tenants;
 mod handles;
 
 mod mutants;
+
+mod determinism;
