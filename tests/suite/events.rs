@@ -64,7 +64,7 @@ fn events_come_as_they_happen_and_go_on_where_a_viewer_was() {
     assert_eq!(swap["plugin"], "version");
     gateway.put(b"no component", "version");
     let refused = next_of(&mut viewer, "refused");
-    assert!(refused["message"].as_str().unwrap().contains("not a component"), "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("no WebAssembly component"), "{refused}");
     gateway.write("[routes.all]\nmatch = \"/\"\nupstream = \"nobody\"\n");
     gateway.signal(rustix::process::Signal::HUP);
     let reload = next_of(&mut viewer, "refused");

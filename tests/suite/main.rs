@@ -28,6 +28,8 @@ mod edits;
 
 mod splitting;
 
+mod one_response;
+
 mod neighbours;
 
 mod gone;
