@@ -14,4 +14,6 @@ mod handles;
 
 mod mutants;
 
+mod generated;
+
 mod determinism;
