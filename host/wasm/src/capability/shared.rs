@@ -1,6 +1,9 @@
 //! What instances share: the key-value store, the token buckets and the metrics of their plugin.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use dashmap::DashMap;
 use edgewit_model::{PluginName, RouteName};
@@ -21,7 +24,7 @@ pub(crate) struct Registry {
     /// It outlives their versions.
     plugins: DashMap<PluginName, Arc<Shared>>,
     /// It is gone when no filter has it any more: routes come and go with every reload.
-    routes: Mutex<Vec<((PluginName, RouteName), Weak<Shared>)>>,
+    routes: Mutex<BTreeMap<(PluginName, RouteName), Weak<Shared>>>,
     metrics: Arc<PluginMetrics>,
 }
 
@@ -39,14 +42,14 @@ impl Registry {
     /// The shared state that a plugin has in one route, made when nobody has it.
     pub(crate) fn within(&self, plugin: &PluginName, route: &RouteName) -> Arc<Shared> {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        routes.retain(|(_, shared)| shared.strong_count() > 0);
-        let found = routes.iter().find(|((p, r), _)| p == plugin && r == route);
-        if let Some(shared) = found.and_then(|(_, shared)| shared.upgrade()) {
+        let key = (plugin.clone(), route.clone());
+        if let Some(shared) = routes.get(&key).and_then(Weak::upgrade) {
             return shared;
         }
+        routes.retain(|_, shared| shared.strong_count() > 0);
         let metrics = self.metrics.plugin_in(plugin, route);
         let shared = Arc::new(Shared::new(metrics, Some(route.clone())));
-        routes.push(((plugin.clone(), route.clone()), Arc::downgrade(&shared)));
+        routes.insert(key, Arc::downgrade(&shared));
         shared
     }
 }
