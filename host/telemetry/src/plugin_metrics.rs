@@ -19,7 +19,7 @@ use prometheus_client::{
 
 use crate::families::SECONDS;
 
-use owner::{Owner, ROUTE_LABEL};
+use owner::Owner;
 
 /// The metrics of all plugins. A plugin's series are exported as long as anybody holds its [`PluginSeries`].
 #[derive(Debug, Default)]
@@ -226,14 +226,7 @@ impl PluginSeries {
     }
 
     fn with(&self, name: &str, labels: &[(&str, &str)], kind: Kind, change: impl FnOnce(&Value)) {
-        let own: Vec<_>;
-        let labels: &[(&str, &str)] = match self.owner.route {
-            Some(_) => {
-                own = labels.iter().filter(|(name, _)| *name != ROUTE_LABEL).copied().collect();
-                &own
-            }
-            None => labels,
-        };
+        let labels = &*self.owner.leave_out_ours(labels);
         let Some(key) = key(name, labels) else { return self.count_dropped() };
         let found = {
             let table = self.table.read().unwrap_or_else(PoisonError::into_inner);

@@ -15,7 +15,7 @@ use http::{
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{page::Problem, target::Write};
 use crate::{
@@ -81,7 +81,8 @@ impl Writes {
         let plugin = write.plugin().cloned();
         let asked = request.uri().path().to_owned();
         let command = self.command(request, write, largest).await;
-        let command =
+        // An upload keeps its place until its bytes are taken in.
+        let (command, _one) =
             command.inspect_err(|problem| self.tell_refused(&asked, plugin.as_ref(), problem))?;
         let status = if is_upload { StatusCode::CREATED } else { StatusCode::OK };
         let done = (self.carry)(command).await.map_err(Problem::from)?;
@@ -99,7 +100,7 @@ impl Writes {
         request: Request<B>,
         write: Write,
         largest: u64,
-    ) -> Result<Command, Problem>
+    ) -> Result<(Command, Option<SemaphorePermit<'_>>), Problem>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -111,12 +112,12 @@ impl Writes {
         } else {
             LARGEST_COMMAND
         };
-        let _one = match is_upload {
+        let one = match is_upload {
             true => Some(self.uploads.try_acquire().map_err(|_| busy())?),
             false => None,
         };
         let bytes = body(request, most).await?;
-        command(write, bytes)
+        Ok((command(write, bytes)?, one))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whose series they are.
 
+use std::borrow::Cow;
+
 use edgewit_model::{PluginName, RouteName};
 
 /// Whose series they are: a plugin's, or those of a plugin in one route.
@@ -10,6 +12,17 @@ pub(super) struct Owner {
 }
 
 impl Owner {
+    /// Labels of a plugin without one that the host writes here.
+    pub(super) fn leave_out_ours<'a, 'b>(
+        &self,
+        labels: &'a [(&'b str, &'b str)],
+    ) -> Cow<'a, [(&'b str, &'b str)]> {
+        match self.route {
+            Some(_) => labels.iter().filter(|(name, _)| *name != ROUTE_LABEL).copied().collect(),
+            None => Cow::Borrowed(labels),
+        }
+    }
+
     /// What the host writes at each of them.
     pub(super) fn labels(&self) -> Vec<(String, String)> {
         let route = self.route.iter().map(|route| (ROUTE_LABEL, route.as_str()));
@@ -19,4 +32,4 @@ impl Owner {
 }
 
 /// What it writes beside them where a plugin's metrics are separate for each route.
-pub(super) const ROUTE_LABEL: &str = "route";
+const ROUTE_LABEL: &str = "route";
