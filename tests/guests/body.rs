@@ -14,7 +14,7 @@ pub struct Body {
     /// Bytes of `peek` and `buffer`.
     #[serde(default)]
     size: u32,
-    /// `pass`, `upper`, `show`, `answer` or `cut`.
+    /// `pass`, `upper`, `empty`, `show`, `answer` or `cut`.
     act: String,
 }
 
@@ -45,6 +45,7 @@ impl Body {
     fn act(&self, chunk: &mut Chunk) -> body::Verdict {
         match self.act.as_str() {
             "upper" => body::Verdict::Replace(chunk.bytes.to_ascii_uppercase()),
+            "empty" => body::Verdict::Replace(Vec::new()),
             // What one call saw, in brackets; a dot after the last.
             "show" => {
                 let end = if chunk.end { "]." } else { "]" };

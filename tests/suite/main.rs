@@ -28,6 +28,8 @@ mod edits;
 
 mod splitting;
 
+mod one_response;
+
 mod neighbours;
 
 mod gone;
@@ -45,6 +47,12 @@ mod capabilities;
 mod protocols;
 
 mod observe;
+
+mod usage;
+
+mod events;
+
+mod namespaces;
 
 mod admin;
 

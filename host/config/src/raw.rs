@@ -38,7 +38,7 @@ pub(crate) use listener::{
 };
 pub(crate) use one_or_many::OneOrMany;
 pub(crate) use plugin::{
-    Allow, Chain, Filter, Isolation, Limits, OnError, Plugin, PluginLimits, Quarantine,
+    Allow, Chain, Filter, Isolation, Limits, Namespace, OnError, Plugin, PluginLimits, Quarantine,
 };
 pub(crate) use policy::{Compress, Cors, Edits, Fault, HeaderEdits, Mirror, SwitchOr, Test};
 pub(crate) use route::{

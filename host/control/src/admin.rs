@@ -12,11 +12,13 @@ mod target;
 
 mod write;
 
+mod viewer;
+
 use std::{convert::Infallible, net::SocketAddr, os::fd::AsFd, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -25,6 +27,7 @@ use tokio::{
 };
 
 pub(crate) use page::{Largest, Measure, Pages};
+use viewer::{Cut, EventStream};
 pub(crate) use write::Carry;
 
 /// Connections at the same time; a person has a few, and so has a monitoring system.
@@ -95,25 +98,37 @@ impl Admin {
 }
 
 async fn connection(stream: TcpStream, pages: Arc<Pages>) {
+    let cut = Cut::default();
+    let cut_too = Arc::clone(&cut);
     let answer = service_fn(move |request: Request<Incoming>| {
-        let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(respond(&pages, request).await) }
+        let (pages, cut) = (Arc::clone(&pages), Arc::clone(&cut_too));
+        async move { Ok::<_, Infallible>(respond(&pages, request, cut).await) }
     });
-    let served = http1::Builder::new()
+    let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), answer)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection to the administration endpoint broke");
+        .serve_connection(TokioIo::new(stream), answer);
+    tokio::select! {
+        served = serving => {
+            if let Err(error) = served {
+                tracing::debug!(%error, "a connection to the administration endpoint broke");
+            }
+        }
+        () = cut.notified() => {}
     }
 }
 
-async fn respond(pages: &Pages, request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// A page, or events as they happen.
+type Answer = Either<Full<Bytes>, EventStream>;
+
+async fn respond(pages: &Pages, request: Request<Incoming>, cut: Cut) -> Response<Answer> {
     match host::check(&request) {
-        Ok(()) => pages.answer(request).await,
-        Err(problem) => problem.into_response(),
+        Ok(()) => pages.answer(request, cut).await,
+        Err(problem) => {
+            pages.tell_refused(&request, &problem);
+            problem.into_response().map(Either::Left)
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use edgewit_chain::{Breaker, Chain, Filter, Link};
 use edgewit_config::{Diagnostic, Entry, Loaded, code};
 use edgewit_model as model;
-use edgewit_model::{Action, Config, FilterUse, Plugin, PluginName, Route, UpstreamName};
+use edgewit_model::{
+    Action, Config, FilterUse, Plugin, PluginName, Route, RouteName, UpstreamName,
+};
 use edgewit_proxy::{FilterObserver, LiveRoute, RouteError, Snapshot};
 use edgewit_telemetry::{AccessLog, Metrics};
 use edgewit_upstream::{Upstream, UpstreamError};
@@ -44,7 +46,7 @@ pub(crate) enum AssembleError {
 }
 
 /// Where filters come from: what stands at a place in a chain; `None`: it was not loaded.
-pub(crate) type FindFilter<'a> = dyn Fn(&Plugin, &FilterUse) -> Option<Fitting> + 'a;
+pub(crate) type FindFilter<'a> = dyn Fn(&Plugin, &FilterUse, &RouteName) -> Option<Fitting> + 'a;
 
 /// What stands at a place in a chain.
 pub(crate) enum Fitting {
@@ -126,7 +128,8 @@ impl Parts<'_> {
         route: &Route,
         known: Option<&Arc<Chain>>,
     ) -> Result<Arc<Chain>, AssembleError> {
-        let filters = route.filters.iter().filter_map(|place| self.filter(place).transpose());
+        let filters = route.filters.iter();
+        let filters = filters.filter_map(|place| self.filter(place, &route.name).transpose());
         let filters: Vec<_> = filters.collect::<Result<_, _>>()?;
         let fuel = self.config.request_limits.fuel;
         let is_same = |chain: &&Arc<Chain>| {
@@ -147,10 +150,10 @@ impl Parts<'_> {
         Ok(Arc::new(Chain::new(filters.into_iter().map(link).collect(), fuel)))
     }
 
-    fn filter(&self, place: &FilterUse) -> Result<Option<Stand>, AssembleError> {
+    fn filter(&self, place: &FilterUse, route: &RouteName) -> Result<Option<Stand>, AssembleError> {
         let missing = || AssembleError::Filter(place.plugin.clone());
         let plugin = self.config.plugins.get(&place.plugin).ok_or_else(missing)?;
-        Ok(match (self.find)(plugin, place).ok_or_else(missing)? {
+        Ok(match (self.find)(plugin, place, route).ok_or_else(missing)? {
             Fitting::Filter(filter, breaker) => {
                 Some(Stand { filter, breaker, on_error: plugin.on_error })
             }

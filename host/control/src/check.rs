@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use edgewit_config::Report;
-use edgewit_model::{FilterUse, Plugin};
+use edgewit_model::{FilterUse, Plugin, RouteName};
 use edgewit_telemetry::Metrics;
 use edgewit_wasm::{Compiler, Runtime, RuntimeError, Settings};
 use serde::Serialize;
@@ -82,8 +82,8 @@ pub fn check(
         let mut config = read.config.clone();
         config.telemetry.access_log = None;
         let disabled = BTreeSet::new();
-        let find = |plugin: &Plugin, place: &FilterUse| {
-            prepare::find(&stock.plugins, &disabled, plugin, place)
+        let find = |plugin: &Plugin, place: &FilterUse, route: &RouteName| {
+            prepare::find(&stock.plugins, &disabled, plugin, place, route)
         };
         if let Err(error) = assemble(1, config, &find, &metrics, None) {
             diagnostics.push(error.diagnostic(loaded));

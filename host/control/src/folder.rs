@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use edgewit_model::{ByteSize, Config, Grants, OnError, Plugin, PluginName, Quarantine};
+use edgewit_model::{ByteSize, Config, Grants, Namespace, OnError, Plugin, PluginName, Quarantine};
 
 use crate::{Digest, prepare::PreparedPlugins};
 
@@ -105,6 +105,7 @@ pub(crate) fn undeclared(config: &Config, name: &PluginName, path: PathBuf) -> P
         path,
         on_error: OnError::default(),
         isolation: None,
+        namespace: Namespace::default(),
         allow: Grants::default(),
         limits: config.plugin_limits.clone(),
         config: serde_json::Map::new(),

@@ -2,10 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
-use edgewit_model::{ByteSize, Grants, OnError, Plugin, PluginLimits, PluginName};
+use edgewit_model::{
+    ByteSize, Grants, Namespace, OnError, Plugin, PluginLimits, PluginName, RequestLimits,
+};
 use edgewit_wasm::{Compiler, Inspection, LoadError, PluginInfo, Runtime, Settings};
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::usage::LimitsView;
 
 /// What is known of a component.
 #[derive(Debug, Serialize)]
@@ -18,6 +22,8 @@ pub struct Inspected {
     pub loaded: Option<PluginInfo>,
     /// Why it could not be loaded so.
     pub not_loaded: Option<String>,
+    /// What it may use unless the configuration says otherwise. What it uses is known where it runs.
+    pub limits: LimitsView,
 }
 
 /// Looks at a component, with all that it may ask for granted. Blocks.
@@ -28,7 +34,8 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, LoadError> {
         Ok(info) => (Some(info), None),
         Err(why) => (None, Some(why)),
     };
-    Ok(Inspected { inspection, loaded, not_loaded })
+    let limits = LimitsView::new(&PluginLimits::default(), &RequestLimits::default());
+    Ok(Inspected { inspection, loaded, not_loaded, limits })
 }
 
 fn load(bytes: &[u8], inspection: &Inspection) -> Result<PluginInfo, String> {
@@ -53,6 +60,7 @@ pub(crate) fn plugin(name: Option<&str>) -> Plugin {
         path: Path::new("").to_path_buf(),
         on_error: OnError::Reject,
         isolation: None,
+        namespace: Namespace::default(),
         allow: Grants { kv: true, rate: true, ..Grants::default() },
         limits: PluginLimits { file_size: ByteSize(u64::MAX), ..PluginLimits::default() },
         config: Map::new(),

@@ -38,6 +38,12 @@ mod versions;
 
 mod status;
 
+mod events;
+
+mod stops;
+
+mod usage;
+
 mod summary;
 
 mod gauges;
@@ -64,6 +70,7 @@ mod error;
 
 pub use check::{CheckError, Checked, check};
 pub use digest::Digest;
+pub use events::Event;
 pub use file::FileError;
 pub use inspect::{Inspected, inspect};
 pub use live::{ChangeError, Changed, StartError};
@@ -71,9 +78,10 @@ pub use package::{Package, PackageError, package};
 pub use problem::{Cause, Problem};
 pub use server::{Options, Running, Server};
 pub use source::{Overrides, Source};
-pub use status::{Counts, Event, Reload, Status, StatusView};
+pub use status::{Counts, Reload, Status, StatusView};
 pub use summary::Summary;
 pub use time::Timestamp;
+pub use usage::LimitsView;
 pub use versions::{Refusal, State, Version, Versions};
 
 // What the command line needs of the proxy and of the engine.

@@ -4,6 +4,10 @@ mod command;
 
 mod error;
 
+mod parts;
+
+mod plugin_file;
+
 mod fallback;
 
 mod spare;
@@ -12,36 +16,33 @@ mod tell;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use edgewit_config::{Loaded, Report};
-use edgewit_model::{Config, FilterUse, Plugin, PluginName};
+use edgewit_model::{Config, FilterUse, Plugin, PluginName, RouteName};
 use edgewit_proxy::{Adopted, Proxy};
-use edgewit_telemetry::{Log, Metrics};
-use edgewit_wasm::Runtime;
+use edgewit_telemetry::Metrics;
 use tokio::sync::watch;
 
 use crate::{
     assemble::{AssembleError, World, assemble},
-    cache_dir::CacheDir,
     file::{Component, FileError},
     folder::Wanted,
-    gauges::Gauges,
     prepare::{self, Prepared, PreparedPlugins},
     problem::Problem,
-    source::{Overrides, Read, Source},
-    status::{Counts, Status},
+    source::Read,
+    status::Counts,
     stock::{self, Pins, Refused, Stock},
     summary::Summary,
-    versions::{State, Versions},
-    watch::{ConfigFiles, FileChange, Watched},
-    watchman::Watchman,
+    versions::State,
+    watch::{ConfigFiles, Watched},
 };
 
 pub(crate) use command::{Command, CommandError, Done};
 use fallback::Probation;
+pub(crate) use parts::Parts;
 use spare::Spares;
 
 pub use error::{ChangeError, StartError};
@@ -65,30 +66,6 @@ pub(crate) struct Live {
     probations: BTreeMap<PluginName, Probation>,
     proxy: Arc<Proxy>,
     watched: watch::Sender<Arc<Watched>>,
-}
-
-/// What outlives every change.
-pub(crate) struct Parts {
-    pub(crate) source: Source,
-    pub(crate) overrides: Overrides,
-    pub(crate) watch_config: bool,
-    pub(crate) runtime: Arc<Runtime>,
-    /// As long as there is a runtime, its folder has to be there.
-    pub(crate) _cache: CacheDir,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) gauges: Gauges,
-    pub(crate) watchman: Watchman,
-    /// Is any version on probation? So that nobody takes the lock to find out that there is none.
-    pub(crate) on_probation: Arc<AtomicBool>,
-    pub(crate) status: Arc<Status>,
-    pub(crate) versions: Arc<Versions>,
-    pub(crate) log: Option<Log>,
-}
-
-impl Parts {
-    fn read(&self) -> Result<(Read, Option<ConfigFiles>), Report> {
-        self.source.read_for(&self.overrides, self.watch_config)
-    }
 }
 
 /// What a change has brought.
@@ -214,59 +191,6 @@ impl Live {
         if self.parts.status.is_ready() { Ok(()) } else { Err(ChangeError::Draining) }
     }
 
-    /// Takes in what happened to the files of plugins, one by one: a bad one does not hold up the others.
-    pub(crate) fn plugins_changed(&mut self, changes: Vec<FileChange>) {
-        for change in changes {
-            self.plugin_changed(change);
-        }
-    }
-
-    fn plugin_changed(&mut self, change: FileChange) {
-        let begun = Instant::now();
-        let FileChange { name, path, limit, found } = change;
-        let used = stock::used(&self.world.config).contains(&name);
-        let known = self.plugins.get(&name).cloned();
-        let component = Component::read(&path, limit);
-        let digest = component.as_ref().map(|component| component.digest).map_err(Clone::clone);
-        match &digest {
-            // It has changed since it was seen; a reload in between has made the new one live, or it will be seen again.
-            now if *now != found => return,
-            Ok(digest) if self.pins.get(&name).is_some_and(|pin| pin.instead_of == *digest) => {
-                return; // the very content that was decided against
-            }
-            Err(FileError::Missing) => return self.plugin_gone(&name, used),
-            Ok(digest) if known.as_ref().is_some_and(|known| known.digest == *digest) => {
-                self.pins.remove(&name);
-                if self.astray.remove(&name) {
-                    let digest = digest.short();
-                    tracing::info!(plugin = %name, digest, "the file is the loaded version again");
-                    self.tell_standing(&name);
-                }
-                return;
-            }
-            _ => {}
-        }
-        self.astray.remove(&name);
-        let plugin = stock::plugin_of(&self.world.config, &name, path.clone());
-        let prepared = self.load(&plugin, component, known.as_deref());
-        let swapped = prepared.and_then(|prepared| {
-            let swapped = self.swap(&name, Arc::new(prepared), used);
-            swapped.map(|generation| (generation, begun.elapsed()))
-        });
-        match swapped {
-            Ok((generation, took)) => {
-                self.unpin(&name);
-                self.tell_swap(&name, known.as_deref(), generation, took);
-            }
-            Err(problems) => {
-                let settings = prepare::wanted(&self.world.config, &plugin);
-                let digest = digest.ok();
-                let refused = Refused { name, path, digest, problems, used, settings };
-                self.refuse(refused, known.as_deref());
-            }
-        }
-    }
-
     /// Loads a version for the configuration that serves.
     fn load(
         &self,
@@ -276,21 +200,6 @@ impl Live {
     ) -> Result<Prepared, Vec<Problem>> {
         let Parts { runtime, watchman, .. } = &self.parts;
         stock::load(runtime, watchman, &self.world.config, plugin, component, known)
-    }
-
-    /// What served before serves on.
-    fn refuse(&mut self, refused: Refused, serving: Option<&Prepared>) {
-        if serving.is_some() {
-            self.astray.insert(refused.name.clone());
-        } else if refused.is_known(&self.refused) {
-            return; // the first look at the folder after the start sees what the start has seen
-        }
-        self.parts.tell_refused(&refused, serving);
-        self.parts.count_swap(&refused.name, "refused");
-        self.refused.retain(|r| r.name != refused.name);
-        let name = refused.name.clone();
-        self.refused.push(refused);
-        self.tell_standing(&name);
     }
 
     /// Makes another version of a plugin the one that serves; gives the generation, which changes only if a route uses it.
@@ -320,27 +229,6 @@ impl Live {
         self.refused.retain(|refused| refused.name != *name);
         self.tell_live();
         Ok(generation)
-    }
-
-    fn plugin_gone(&mut self, name: &PluginName, used: bool) {
-        if used {
-            self.astray.insert(name.clone());
-            let message =
-                "the file is gone; the loaded version serves on, but a reload needs the file";
-            tracing::warn!(plugin = %name, "{message}");
-            self.parts.status.event("refused", format!("`{name}`: {message}"));
-            self.tell_standing(name);
-            return;
-        }
-        self.spares.remove(name);
-        self.disabled.remove(name);
-        self.pins.remove(name);
-        self.refused.retain(|refused| refused.name != *name);
-        if self.plugins.remove(name).is_some() {
-            self.parts.versions.retire(name);
-            self.tell_live();
-            tracing::info!(plugin = %name, "removed");
-        }
     }
 
     /// Plugins of which another version serves after this.
@@ -407,6 +295,8 @@ fn make(
     metrics: &Arc<Metrics>,
     before: Option<&World>,
 ) -> Result<World, AssembleError> {
-    let find = |plugin: &Plugin, place: &FilterUse| prepare::find(plugins, disabled, plugin, place);
+    let find = |plugin: &Plugin, place: &FilterUse, route: &RouteName| {
+        prepare::find(plugins, disabled, plugin, place, route)
+    };
     assemble(generation, config, &find, metrics, before)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use edgewit_chain::{Breaker, Filter, Phase};
-use edgewit_model::{Config, FilterUse, OnError, Plugin, PluginName, RouteName};
+use edgewit_model::{Config, FilterUse, Namespace, OnError, Plugin, PluginName, RouteName};
 use edgewit_wasm::{LoadError, Runtime, WasmFilter};
 
 use crate::{
@@ -39,6 +39,8 @@ pub(crate) struct Prepared {
 pub(crate) struct Variant {
     /// Everything that decides about the filter, beside the file.
     settings: Plugin,
+    /// The only route that has it, if the plugin's state is separate for each.
+    route: Option<RouteName>,
     pub(crate) filter: Arc<WasmFilter>,
 }
 
@@ -49,6 +51,8 @@ pub(crate) type PreparedPlugins = BTreeMap<PluginName, Arc<Prepared>>;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Wanting {
     pub(crate) settings: Plugin,
+    /// For this route alone.
+    route: Option<RouteName>,
     /// The first place that wants it so; `None`: no route does.
     pub(crate) place: Option<(RouteName, usize)>,
     /// Is it the plugin's own configuration, without changes by a route?
@@ -70,6 +74,14 @@ pub(crate) fn settings(plugin: &Plugin, filter: Option<&FilterUse>) -> Plugin {
     }
 }
 
+/// The route that has a filter of its own.
+fn own_route(plugin: &Plugin, route: &RouteName) -> Option<RouteName> {
+    match plugin.namespace {
+        Namespace::Plugin => None,
+        Namespace::Route => Some(route.clone()),
+    }
+}
+
 /// All different settings that routes want a plugin with, or its own ones if no route uses it.
 pub(crate) fn wanted(config: &Config, plugin: &Plugin) -> Vec<Wanting> {
     let mut found: Vec<Wanting> = Vec::new();
@@ -77,14 +89,16 @@ pub(crate) fn wanted(config: &Config, plugin: &Plugin) -> Vec<Wanting> {
         for (n, filter) in route.filters.iter().enumerate().filter(|(_, f)| f.plugin == plugin.name)
         {
             let settings = settings(plugin, Some(filter));
-            if !found.iter().any(|known| known.settings == settings) {
-                let place = Some((route.name.clone(), n));
-                found.push(Wanting { settings, place, own: filter.config.is_none() });
+            let own_route = own_route(plugin, &route.name);
+            if !found.iter().any(|known| known.settings == settings && known.route == own_route) {
+                let (place, own) = (Some((route.name.clone(), n)), filter.config.is_none());
+                found.push(Wanting { settings, route: own_route, place, own });
             }
         }
     }
     if found.is_empty() {
-        found.push(Wanting { settings: settings(plugin, None), place: None, own: true });
+        let settings = settings(plugin, None);
+        found.push(Wanting { settings, route: None, place: None, own: true });
     }
     found
 }
@@ -95,8 +109,10 @@ pub(crate) fn find(
     disabled: &BTreeSet<PluginName>,
     plugin: &Plugin,
     place: &FilterUse,
+    route: &RouteName,
 ) -> Option<Fitting> {
-    let filter = plugins.get(&plugin.name)?.find(&settings(plugin, Some(place)))?;
+    let route = own_route(plugin, route);
+    let filter = plugins.get(&plugin.name)?.find(&settings(plugin, Some(place)), route.as_ref())?;
     if disabled.contains(&plugin.name) {
         return Some(Fitting::Disabled);
     }
@@ -117,16 +133,28 @@ impl Prepared {
         let begun = Instant::now();
         let serving = before;
         let before = before.filter(|before| before.digest == component.digest);
-        let mut filters = Vec::new();
+        let mut filters: Vec<Variant> = Vec::new();
         let mut problems = Vec::new();
-        for Wanting { settings, place, own } in wanted {
-            let known = before.and_then(|before| before.find(&settings));
+        for Wanting { settings, route, place, own } in wanted {
+            let known = before.and_then(|before| before.find(&settings, route.as_ref()));
             let loaded = match known {
                 Some(filter) => Ok(Arc::clone(filter)),
-                None => runtime.load(&component.bytes, &settings, &settings.config),
+                None => {
+                    // Native code is loaded once, however many routes have a filter of their own.
+                    let like = |v: &&Variant| v.settings == settings;
+                    let alike = filters.iter().find(like).map(|v| Arc::clone(&v.filter));
+                    let loaded = alike.map_or_else(
+                        || runtime.load(&component.bytes, &settings, &settings.config),
+                        Ok,
+                    );
+                    loaded.map(|filter| match &route {
+                        Some(route) => runtime.within(&filter, route),
+                        None => filter,
+                    })
+                }
             };
             match loaded {
-                Ok(filter) => filters.push(Variant { settings, filter }),
+                Ok(filter) => filters.push(Variant { settings, route, filter }),
                 Err(error) => problems.push(Problem {
                     plugin: plugin.name.clone(),
                     place: place.filter(|_| !own),
@@ -170,6 +198,11 @@ impl Prepared {
         self.filters.first().map_or("", |v| v.filter.version())
     }
 
+    /// What decides about it, beside the file and the configuration of a place.
+    pub(crate) fn settings(&self) -> Option<&Plugin> {
+        self.filters.first().map(|variant| &variant.settings)
+    }
+
     /// Does it authenticate requests?
     pub(crate) fn authenticates(&self) -> bool {
         self.filters.iter().any(|v| v.filter.phases().has(Phase::Auth))
@@ -183,9 +216,10 @@ impl Prepared {
             && self.filters.iter().zip(&other.filters).all(same)
     }
 
-    /// The filter with these settings.
-    pub(crate) fn find(&self, settings: &Plugin) -> Option<&Arc<WasmFilter>> {
-        self.filters.iter().find(|v| v.settings == *settings).map(|v| &v.filter)
+    /// The filter with these settings, and for this route if it is to be of one alone.
+    fn find(&self, settings: &Plugin, route: Option<&RouteName>) -> Option<&Arc<WasmFilter>> {
+        let fits = |v: &&Variant| v.settings == *settings && v.route.as_ref() == route;
+        self.filters.iter().find(fits).map(|v| &v.filter)
     }
 }
 
@@ -237,6 +271,21 @@ mod tests {
         let expected =
             [(r#"{"one":1,"two":2}"#.to_owned(), 0), (r#"{"one":1,"two":3}"#.to_owned(), 1)];
         assert_eq!(wanted, expected);
+    }
+
+    #[test]
+    fn a_plugin_whose_state_is_separate_for_each_route_is_wanted_for_each() {
+        let text = |keys: &str| {
+            format!(
+                "[plugins.a]\nsource.file = \"a.wasm\"\n{keys}\n\
+                 [routes.x]\nmatch = \"/x\"\nfilters = [\"a\", \"a\"]\nrespond = {{}}\n\
+                 [routes.y]\nmatch = \"/y\"\nfilters = [\"a\"]\nrespond = {{}}\n"
+            )
+        };
+        for (keys, expected) in [("", 1), ("namespace = \"route\"", 2)] {
+            let config = config(&text(keys));
+            assert_eq!(wanted(&config, &config.plugins["a"]).len(), expected, "{keys}");
+        }
     }
 
     #[test]

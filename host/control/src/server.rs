@@ -29,6 +29,7 @@ use crate::{
     live::{ChangeError, Changed, Live, Parts, StartError},
     source::{Overrides, Read, Source},
     status::{Status, StatusView, Times},
+    stops,
     summary::Summary,
     versions::Versions,
     watch::{self, ConfigFiles, Sight, Watched},
@@ -108,7 +109,7 @@ impl Server {
             metrics: Arc::clone(metrics.plugins()),
             instances: read.config.server.instances,
         })?;
-        let status = Arc::new(Status::new(source.path().map(Into::into)));
+        let status = Arc::new(Status::new(source.path().map(Into::into), &metrics));
         let parts = Parts {
             status: Arc::clone(&status),
             source,
@@ -167,6 +168,7 @@ impl Running {
         tasks.spawn(follow(Arc::clone(&live), sights));
         tasks.spawn(certificates::renew(Arc::downgrade(&proxy), Arc::clone(&status)));
         tasks.spawn(judge(Arc::clone(&live), on_probation));
+        tasks.spawn(stops::tell(Arc::clone(&metrics), Arc::clone(&status)));
         let address = admin.as_ref().map(Admin::address);
         status.set_admin(address);
         let (mut admin_task, mut admin_socket) = (None, None);
@@ -208,7 +210,7 @@ impl Running {
 
     /// Tells whoever asks about an upgrade.
     pub fn tell_upgrade(&self, message: &str) {
-        self.status.event("upgrade", message.to_owned());
+        self.status.event("upgrade", message);
     }
 
     /// Another process serves on the same sockets: accepts no more at once, and lets requests finish. Returns the number of

@@ -1,7 +1,7 @@
 //! How are things? Written by whoever changes something, read by the administration endpoint.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fmt,
     net::SocketAddr,
     path::PathBuf,
@@ -13,10 +13,15 @@ use std::{
 };
 
 use edgewit_config::Report;
-use edgewit_model::{Config, ListenerName};
+use edgewit_model::{Config, ListenerName, PluginName};
+use edgewit_telemetry::Metrics;
 use serde::Serialize;
 
-use crate::{stock, time::Timestamp};
+use crate::{
+    events::{Event, Events},
+    stock,
+    time::Timestamp,
+};
 
 /// How things are.
 #[derive(Debug)]
@@ -25,6 +30,7 @@ pub struct Status {
     started: Timestamp,
     draining: AtomicBool,
     now: Mutex<Now>,
+    events: Events,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +42,6 @@ struct Now {
     times: Times,
     admin: Option<SocketAddr>,
     last_reload: Option<Reload>,
-    events: VecDeque<Event>,
 }
 
 /// What the running configuration says about the end.
@@ -112,17 +117,6 @@ pub struct Reload {
     pub error: Option<String>,
 }
 
-/// Something that changed what is served, or was refused.
-#[derive(Debug, Clone, Serialize)]
-pub struct Event {
-    /// When.
-    pub at: Timestamp,
-    /// `start`, `reload`, `swap`, `refused`, `command`, `file`, `quarantine`, `rolled-back`, `upgrade` or `drain`.
-    pub kind: &'static str,
-    /// In words.
-    pub message: String,
-}
-
 /// `/v1/status`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -151,17 +145,18 @@ pub struct StatusView {
     pub events: Vec<Event>,
 }
 
-/// Events that are remembered.
-const MOST_EVENTS: usize = 100;
+/// Events that are shown here; `/v1/events` has more.
+const SHOWN_EVENTS: usize = 100;
 
 impl Status {
     /// Nothing is known yet.
-    pub(crate) fn new(config: Option<PathBuf>) -> Self {
+    pub(crate) fn new(config: Option<PathBuf>, metrics: &Metrics) -> Self {
         Self {
             begun: Instant::now(),
             started: Timestamp::now(),
             draining: AtomicBool::new(false),
             now: Mutex::new(Now { config, ..Now::default() }),
+            events: Events::new(metrics),
         }
     }
 
@@ -173,7 +168,7 @@ impl Status {
     /// From now on it should not.
     pub(crate) fn drain(&self) -> Times {
         self.draining.store(true, Ordering::Release);
-        self.event("drain", "draining: no new traffic, please".to_owned());
+        self.event("drain", "draining: no new traffic, please");
         self.lock().times
     }
 
@@ -205,15 +200,24 @@ impl Status {
         self.lock().last_reload = Some(reload);
     }
 
-    pub(crate) fn event(&self, kind: &'static str, message: String) {
-        let mut now = self.lock();
-        now.events.push_front(Event { at: Timestamp::now(), kind, message });
-        now.events.truncate(MOST_EVENTS);
+    /// Puts down what has happened.
+    pub(crate) fn event(&self, kind: &'static str, message: impl AsRef<str>) {
+        self.events.put(kind, None, message.as_ref());
     }
 
-    /// The latest first.
-    pub fn events(&self) -> Vec<Event> {
-        self.lock().events.iter().cloned().collect()
+    /// Puts down what has happened to a plugin.
+    pub(crate) fn event_of(
+        &self,
+        plugin: &PluginName,
+        kind: &'static str,
+        message: impl AsRef<str>,
+    ) {
+        self.events.put(kind, Some(plugin), message.as_ref());
+    }
+
+    /// What has happened.
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Everything at once.
@@ -230,7 +234,7 @@ impl Status {
             listeners: now.listeners.clone(),
             admin: now.admin,
             last_reload: now.last_reload.clone(),
-            events: now.events.iter().cloned().collect(),
+            events: self.events.latest(SHOWN_EVENTS),
         }
     }
 

@@ -7,7 +7,7 @@ use edgewit_chain::Breaker;
 use edgewit_model::PluginName;
 use serde::{Serialize, Serializer};
 
-use crate::{Digest, time::Timestamp};
+use crate::{Digest, time::Timestamp, usage::LimitsView};
 
 /// The versions of every plugin that has been seen since the start.
 #[derive(Debug, Default)]
@@ -69,6 +69,10 @@ pub struct Standing {
     pub pinned: bool,
     /// Is it taken out of all chains?
     pub disabled: bool,
+    /// What it may use.
+    pub limits: Option<LimitsView>,
+    /// What its state is separate for beside the plugin: `plugin` (nothing) or `route`.
+    pub namespace: &'static str,
     /// The version that a roll-back goes back to.
     pub previous: Option<Digest>,
     /// The version that was uploaded, or rolled back from.

@@ -56,7 +56,7 @@ impl Watchman {
                 }
             };
             if let Some(status) = &status {
-                status.event("quarantine", format!("`{plugin}` {digest} {message}"));
+                status.event_of(&plugin, "quarantine", format!("`{plugin}` {digest} {message}"));
             }
         };
         Breaker::new(rule, Box::new(told))

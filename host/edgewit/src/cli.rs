@@ -70,6 +70,12 @@ pub(crate) enum Command {
     /// Write, build, look at and test filters; list, swap and disable those that serve
     #[command(subcommand)]
     Plugin(Plugin),
+    /// List what happened in the running server: swaps, refusals, roll-backs, reloads, stops
+    Events {
+        /// Go on with what happens from now on
+        #[arg(short, long)]
+        follow: bool,
+    },
     /// Print the JSON Schema of the configuration, for editors
     Schema,
     /// Explain a code such as E0201
@@ -140,10 +146,11 @@ pub(crate) enum Plugin {
         #[arg(long, default_value = ".")]
         dir: PathBuf,
     },
-    /// Say what a component is, what it may do and what it wants
+    /// Say what a component is, what it may do and what it wants; of a running server's plugin, also what it really uses
     Inspect {
-        /// A component
-        file: PathBuf,
+        /// A component, or the name of a plugin of the running server
+        #[arg(value_name = "FILE|NAME")]
+        what: String,
     },
     /// List the plugins of the running server with their versions
     List,
@@ -247,6 +254,7 @@ Commands:
   check    Check the configuration with its plugins, and report everything that is wrong
   routes   List the routes, or say which one wins for a request and why
   plugin   Write, build, look at and test filters; list, swap and disable those that serve
+  events   List what happened in the running server: swaps, refusals, roll-backs, reloads, stops
   schema   Print the JSON Schema of the configuration, for editors
   explain  Explain a code such as E0201
   version  Print the version

@@ -19,6 +19,10 @@ mod explain;
 
 mod plugin;
 
+mod admin;
+
+mod events;
+
 mod echo;
 
 mod config;
@@ -67,7 +71,10 @@ fn dispatch(cli: Cli, screen: Screen) -> anyhow::Result<ExitCode> {
         Command::Plugin(Plugin::New { name, lang }) => plugin::new::run(name, *lang, screen),
         Command::Plugin(Plugin::Build { dir }) => plugin::build::run(dir, screen),
         Command::Plugin(Plugin::Test { dir }) => plugin::test::run(dir, screen),
-        Command::Plugin(Plugin::Inspect { file }) => plugin::inspect::run(file, screen),
+        Command::Plugin(Plugin::Inspect { what }) if plugin::inspect::is_meant(what) => {
+            plugin::inspect::run(what.as_ref(), screen)
+        }
+        Command::Plugin(Plugin::Inspect { what }) => live(global, Ask::Inspect(what), screen),
         Command::Plugin(Plugin::List) => live(global, Ask::List, screen),
         Command::Plugin(Plugin::Swap { name, version }) => {
             live(global, Ask::Swap(name, version), screen)
@@ -77,6 +84,7 @@ fn dispatch(cli: Cli, screen: Screen) -> anyhow::Result<ExitCode> {
             live(global, Ask::Disable(name, *force), screen)
         }
         Command::Plugin(Plugin::Enable { name }) => live(global, Ask::Enable(name), screen),
+        Command::Events { follow } => runtime()?.block_on(events::run(global, *follow, screen)),
         Command::Schema => schema(screen),
         Command::Explain { code } => explain::run(code.as_deref(), screen),
         Command::Version => version(screen),

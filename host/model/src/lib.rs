@@ -61,7 +61,8 @@ pub use net::{IpNet, IpNetError};
 pub use observe::{AccessLog, AccessLogFormat, LogFormat, LogTarget, Telemetry};
 pub use path::{NormalizedPath, PathError};
 pub use plugin::{
-    FilterUse, Grants, Isolation, OnError, Plugin, PluginLimits, Quarantine, RequestLimits,
+    FilterUse, Grants, Isolation, Namespace, OnError, Plugin, PluginLimits, Quarantine,
+    RequestLimits,
 };
 pub use policy::{Compress, Encoding, Fault, Mirror, SplitOn};
 pub use route::{

@@ -15,6 +15,8 @@ pub struct Plugin {
     pub on_error: OnError,
     /// How instances and requests go together; `None`: the default for this kind of component.
     pub isolation: Option<Isolation>,
+    /// What its key-value store, token buckets, metrics and instances are separate for.
+    pub namespace: Namespace,
     /// Capabilities it may import.
     pub allow: Grants,
     /// What it may use.
@@ -82,6 +84,26 @@ pub enum Isolation {
         /// Requests after which an instance is replaced.
         recycle: u32,
     },
+}
+
+/// What the key-value store, the token buckets, the metrics and the instances of a plugin are separate for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Namespace {
+    /// The plugin: all its routes share them.
+    #[default]
+    Plugin,
+    /// Each route that uses the plugin.
+    Route,
+}
+
+impl Namespace {
+    /// As in TOML.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Namespace::Plugin => "plugin",
+            Namespace::Route => "route",
+        }
+    }
 }
 
 /// Capabilities that a plugin may import. `log`, `metrics`, `clock`, `random` and `exchange` tell nothing that a filter

@@ -21,6 +21,7 @@ pub struct FilterObserver {
     durations: [[OnceLock<Histogram>; OUTCOMES]; Phase::ALL.len()],
     fuel: OnceLock<Histogram>,
     stops: [OnceLock<Counter>; StopReason::ALL.len()],
+    memory: OnceLock<Histogram>,
     memory_peak: Gauge,
     events: Events,
 }
@@ -44,6 +45,7 @@ impl FilterObserver {
             version: version.to_owned(),
             durations: Default::default(),
             fuel: OnceLock::new(),
+            memory: OnceLock::new(),
             stops: Default::default(),
             events: Events::new(),
         })
@@ -59,6 +61,7 @@ impl FilterObserver {
         let duration = outcomes.get(outcome)?.get_or_init(|| self.duration(report));
         duration.observe_duration(report.duration);
         self.fuel.get_or_init(|| self.fuel()).observe(report.fuel);
+        self.memory.get_or_init(|| self.memory()).observe(report.memory_peak);
         self.memory_peak.raise(report.memory_peak);
         Some(())
     }
@@ -81,6 +84,11 @@ impl FilterObserver {
             ("version", self.version.as_str()),
         ];
         self.metrics.histogram(&families::FILTER_FUEL, &labels)
+    }
+
+    fn memory(&self) -> Histogram {
+        let labels = [("plugin", self.plugin.as_str()), ("version", self.version.as_str())];
+        self.metrics.histogram(&families::FILTER_MEMORY, &labels)
     }
 
     fn stop_counter(&self, reason: StopReason) -> Counter {

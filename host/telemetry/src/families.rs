@@ -72,6 +72,20 @@ const FUEL: [u64; 11] = [
 ];
 /// Powers of eight.
 const BYTES: [u64; 8] = [64, 512, 4 << 10, 32 << 10, 256 << 10, 2 << 20, 16 << 20, 128 << 20];
+/// From one page to what an interpreter of a large language may be given.
+const MEMORY: [u64; 11] = [
+    64 << 10,
+    128 << 10,
+    256 << 10,
+    512 << 10,
+    1 << 20,
+    2 << 20,
+    4 << 20,
+    8 << 20,
+    16 << 20,
+    64 << 20,
+    256 << 20,
+];
 
 const REQUEST_SECONDS: Kind =
     Kind::Histogram(Buckets { bounds: &REQUEST_NANOS, scale: 1_000_000_000.0 });
@@ -118,6 +132,10 @@ families! {
     /// The largest memory that any instance had.
     FILTER_MEMORY_PEAK = "edgewit_filter_memory_peak_bytes", Kind::Gauge,
         "Largest linear memory of any instance so far";
+    /// Linear memory of an instance after one call.
+    FILTER_MEMORY = "edgewit_filter_memory_bytes",
+        Kind::Histogram(Buckets { bounds: &MEMORY, scale: 1.0 }),
+        "Linear memory of an instance after one call of a filter";
     /// Filters that were stopped.
     FILTER_STOPS = "edgewit_filter_stops", Kind::Counter,
         "Calls of filters that were stopped, by reason";
@@ -130,6 +148,9 @@ families! {
         "1 if a version of the plugin is not called because it was stopped too often, else 0";
     /// Instances of plugins.
     INSTANCES = "edgewit_instances", Kind::Gauge, "Instances of plugins, by state";
+    /// Events that nobody got to see.
+    EVENTS_DROPPED = "edgewit_events_dropped", Kind::Counter,
+        "Events that were not put down, or not sent to a viewer that was too slow, by reason";
     /// Did the last reload succeed?
     CONFIG_LAST_RELOAD_SUCCESSFUL = "edgewit_config_last_reload_successful", Kind::Gauge,
         "1 if the last reload of the configuration succeeded, else 0";

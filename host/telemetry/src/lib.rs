@@ -31,5 +31,5 @@ pub use metrics::{Counter, Gauge, Histogram, Info, METRICS_CONTENT_TYPE, Metrics
 pub use plugin_metrics::{PluginMetrics, PluginSeries};
 pub use refresh::Refresh;
 pub use requests::{Answered, RequestSeries};
-pub use usage::{Spread, Usage};
+pub use usage::{PluginUsage, Spread, Stops, Usage};
 pub use worker::enter_worker;

@@ -1,28 +1,26 @@
-//! All series of the host, and the handles that write them.
+//! All series of the host.
+
+mod handle;
+
+mod exposition;
 
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicU64},
 };
 
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text},
-    metrics::MetricType,
-    registry::Registry,
-};
+use prometheus_client::{encoding::text, registry::Registry};
 
 use crate::{
     cells::Cells,
-    families::{ALL, Buckets, Family, Kind},
+    families::{Buckets, Family, Kind},
     plugin_metrics::PluginMetrics,
     refresh::{Refresh, Sources},
 };
+
+use exposition::Exposition;
+pub use handle::{Counter, Gauge, Histogram, Info, UpDown};
 
 /// Content type of [`Metrics::text`].
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -48,26 +46,6 @@ pub(crate) enum Series {
     Level(AtomicU64),
     Histogram(Cells, Buckets),
 }
-
-/// A number that only grows.
-#[derive(Debug, Clone)]
-pub struct Counter(Arc<Series>);
-
-/// A number that goes up and down, counted by many threads.
-#[derive(Debug, Clone)]
-pub struct UpDown(Arc<Series>);
-
-/// A number that is set.
-#[derive(Debug, Clone)]
-pub struct Gauge(Arc<Series>);
-
-/// A distribution.
-#[derive(Debug, Clone)]
-pub struct Histogram(Arc<Series>);
-
-/// Something that is there as long as this is held.
-#[derive(Debug, Clone)]
-pub struct Info(#[expect(dead_code, reason = "keeps the series alive")] Arc<Series>);
 
 impl Metrics {
     /// No series yet. `workers` threads will call [`enter_worker`](crate::enter_worker) with an index below it.
@@ -167,210 +145,20 @@ impl Metrics {
     }
 }
 
-impl Counter {
-    /// Adds one.
-    pub fn increment(&self) {
-        self.add(1);
-    }
-
-    /// Adds.
-    pub fn add(&self, amount: u64) {
-        if let Series::Sum(cells) = &*self.0 {
-            cells.add(0, amount);
-        }
-    }
-
-    /// The number now.
-    pub fn get(&self) -> u64 {
-        match &*self.0 {
-            Series::Sum(cells) => cells.sum(0),
-            _ => 0,
-        }
-    }
-}
-
-impl UpDown {
-    /// One more.
-    pub fn up(&self) {
-        if let Series::Sum(cells) = &*self.0 {
-            cells.add(0, 1);
-        }
-    }
-
-    /// One less.
-    pub fn down(&self) {
-        if let Series::Sum(cells) = &*self.0 {
-            cells.add(0, u64::MAX);
-        }
-    }
-
-    /// The number now.
-    pub fn get(&self) -> u64 {
-        match &*self.0 {
-            Series::Sum(cells) => cells.sum(0),
-            _ => 0,
-        }
-    }
-}
-
-impl Gauge {
-    /// Sets it.
-    pub fn set(&self, value: u64) {
-        if let Series::Level(level) = &*self.0 {
-            level.store(value, Relaxed);
-        }
-    }
-
-    /// Raises it to this, if it is lower.
-    pub fn raise(&self, value: u64) {
-        if let Series::Level(level) = &*self.0
-            && level.load(Relaxed) < value
-        {
-            level.fetch_max(value, Relaxed);
-        }
-    }
-
-    /// The number now.
-    pub fn get(&self) -> u64 {
-        match &*self.0 {
-            Series::Level(level) => level.load(Relaxed),
-            _ => 0,
-        }
-    }
-}
-
-impl Histogram {
-    /// Counts a value, in the unit that the family is documented with.
-    pub fn observe(&self, value: u64) {
-        if let Series::Histogram(cells, buckets) = &*self.0 {
-            let bucket = buckets.bounds.partition_point(|bound| *bound < value);
-            cells.add(bucket, 1);
-            cells.add(buckets.bounds.len() + 1, value);
-            cells.raise(buckets.bounds.len() + 2, value);
-        }
-    }
-
-    /// Counts a duration into a family that is observed in nanoseconds.
-    pub fn observe_duration(&self, duration: Duration) {
-        self.observe(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
-    }
-
-    /// How many values were counted.
-    pub fn count(&self) -> u64 {
-        match &*self.0 {
-            Series::Histogram(cells, buckets) => {
-                (0..=buckets.bounds.len()).map(|bucket| cells.sum(bucket)).sum()
-            }
-            _ => 0,
-        }
-    }
-}
-
-impl Histogram {
-    pub(crate) fn of(series: Arc<Series>) -> Self {
-        Self(series)
-    }
-
-    /// The largest value that was counted.
-    pub(crate) fn max(&self) -> u64 {
-        match &*self.0 {
-            Series::Histogram(cells, buckets) => cells.max(buckets.bounds.len() + 2),
-            _ => 0,
-        }
-    }
-
-    /// The upper bound of each bucket, the last of which has none, and how many values are in it.
-    pub(crate) fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
-        let (cells, bounds) = match &*self.0 {
-            Series::Histogram(cells, buckets) => (Some(cells), buckets.bounds),
-            _ => (None, [].as_slice()),
-        };
-        let bounds = bounds.iter().copied().chain([u64::MAX]);
-        bounds.enumerate().map(move |(at, bound)| (bound, cells.map_or(0, |c| c.sum(at))))
-    }
-}
-
 impl Series {
-    /// The number of a gauge.
-    pub(crate) fn level(&self) -> u64 {
+    /// The number of a counter.
+    pub(crate) fn sum(&self) -> u64 {
         match self {
-            Series::Level(level) => level.load(Relaxed),
+            Series::Sum(cells) => cells.sum(0),
             _ => 0,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Exposition(Arc<Metrics>);
-
-impl Collector for Exposition {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        for family in ALL {
-            let series = self.0.alive(family.name);
-            if series.is_empty() {
-                continue;
-            }
-            let kind = exported_kind(family.kind);
-            let mut metric = encoder.encode_descriptor(family.name, family.help, None, kind)?;
-            for (labels, series) in series {
-                encode(&series, family.kind, &labels, &mut metric)?;
-            }
-        }
-        self.0.plugins.encode(&mut encoder)
-    }
-}
-
-fn exported_kind(kind: Kind) -> MetricType {
-    match kind {
-        Kind::Counter => MetricType::Counter,
-        Kind::Gauge => MetricType::Gauge,
-        Kind::Info => MetricType::Info,
-        Kind::Histogram(_) => MetricType::Histogram,
-    }
-}
-
-fn encode(
-    series: &Series,
-    kind: Kind,
-    labels: &Labels,
-    metric: &mut MetricEncoder<'_>,
-) -> fmt::Result {
-    if kind == Kind::Info {
-        return metric.encode_info(labels);
-    }
-    match labels.is_empty() {
-        true => encode_value(series, kind, metric), // no empty braces
-        false => encode_value(series, kind, &mut metric.encode_family(labels)?),
-    }
-}
-
-fn encode_value(series: &Series, kind: Kind, metric: &mut MetricEncoder<'_>) -> fmt::Result {
-    match (series, kind) {
-        (Series::Sum(cells), Kind::Counter) => {
-            metric.encode_counter::<NoLabelSet, u64, u64>(&cells.sum(0), None)
-        }
-        // Wrapped around where more went down than up.
-        (Series::Sum(cells), _) => metric.encode_gauge(&cells.sum(0).cast_signed()),
-        (Series::Level(level), Kind::Counter) => {
-            metric.encode_counter::<NoLabelSet, u64, u64>(&level.load(Relaxed), None)
-        }
-        (Series::Level(level), _) => metric.encode_gauge(&level.load(Relaxed)),
-        (Series::Histogram(cells, buckets), _) => {
-            let bounds = buckets.bounds.iter().map(|bound| *bound as f64 / buckets.scale);
-            let counts: Vec<(f64, u64)> = bounds
-                .chain([f64::INFINITY])
-                .enumerate()
-                .map(|(cell, bound)| (bound, cells.sum(cell)))
-                .collect();
-            let count = counts.iter().map(|(_, n)| n).sum();
-            let sum = cells.sum(buckets.bounds.len() + 1) as f64 / buckets.scale;
-            metric.encode_histogram::<NoLabelSet>(sum, count, &counts, None)
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::families;
 

@@ -1,5 +1,7 @@
 //! The metrics that plugins write about themselves, the store behind `wit/metrics.wit`.
 
+mod owner;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt::{self, Write as _},
@@ -9,7 +11,7 @@ use std::{
     },
 };
 
-use edgewit_model::PluginName;
+use edgewit_model::{PluginName, RouteName};
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, NoLabelSet},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
@@ -17,16 +19,18 @@ use prometheus_client::{
 
 use crate::families::SECONDS;
 
+use owner::Owner;
+
 /// The metrics of all plugins. A plugin's series are exported as long as anybody holds its [`PluginSeries`].
 #[derive(Debug, Default)]
 pub struct PluginMetrics {
-    plugins: Mutex<BTreeMap<PluginName, Weak<PluginSeries>>>,
+    plugins: Mutex<BTreeMap<Owner, Weak<PluginSeries>>>,
 }
 
 /// The metrics of one plugin, shared by all its instances and versions.
 #[derive(Debug)]
 pub struct PluginSeries {
-    plugin: PluginName,
+    owner: Owner,
     table: RwLock<Table>,
     dropped: AtomicU64,
     log_dropped: AtomicU64,
@@ -46,7 +50,7 @@ struct Series {
 }
 
 /// The series of one name, by the plugin that wrote them.
-type Written = Vec<(PluginName, Arc<Series>)>;
+type Written = Vec<(Owner, Arc<Series>)>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Kind {
@@ -92,13 +96,23 @@ impl PluginMetrics {
 
     /// The series of a plugin: the ones that are there, if anybody still holds them.
     pub fn plugin(&self, name: &PluginName) -> Arc<PluginSeries> {
+        self.series_of(Owner { plugin: name.clone(), route: None })
+    }
+
+    /// The series that a plugin has in one route alone. They carry the label `route`; one of the plugin's own by that name is
+    /// left out.
+    pub fn plugin_in(&self, name: &PluginName, route: &RouteName) -> Arc<PluginSeries> {
+        self.series_of(Owner { plugin: name.clone(), route: Some(route.clone()) })
+    }
+
+    fn series_of(&self, owner: Owner) -> Arc<PluginSeries> {
         let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
         plugins.retain(|_, series| series.strong_count() > 0);
-        if let Some(series) = plugins.get(name).and_then(Weak::upgrade) {
+        if let Some(series) = plugins.get(&owner).and_then(Weak::upgrade) {
             return series;
         }
-        let series = Arc::new(PluginSeries::new(name.clone()));
-        plugins.insert(name.clone(), Arc::downgrade(&series));
+        let series = Arc::new(PluginSeries::new(owner.clone()));
+        plugins.insert(owner, Arc::downgrade(&series));
         series
     }
 
@@ -128,7 +142,7 @@ impl PluginMetrics {
             let table = plugin.table.read().unwrap_or_else(PoisonError::into_inner);
             for series in table.series.values() {
                 let family = families.entry((series.name.clone(), series.value.kind()));
-                family.or_default().push((plugin.plugin.clone(), Arc::clone(series)));
+                family.or_default().push((plugin.owner.clone(), Arc::clone(series)));
             }
         }
         let mut taken = HashSet::new();
@@ -137,8 +151,8 @@ impl PluginMetrics {
             let Some(name) = claim(&name, kind, &mut taken) else { continue };
             let mut family =
                 encoder.encode_descriptor(&name, "Written by plugins", None, kind.exported())?;
-            for (plugin, series) in all {
-                let mut labels = vec![("plugin".to_owned(), plugin.as_str().to_owned())];
+            for (owner, series) in all {
+                let mut labels = owner.labels();
                 labels.extend(series.labels.iter().cloned());
                 series.value.encode(family.encode_family(&labels)?)?;
             }
@@ -148,9 +162,9 @@ impl PluginMetrics {
 }
 
 impl PluginSeries {
-    fn new(plugin: PluginName) -> Self {
+    fn new(owner: Owner) -> Self {
         let (dropped, log_dropped) = Default::default();
-        Self { plugin, table: RwLock::default(), dropped, log_dropped }
+        Self { owner, table: RwLock::default(), dropped, log_dropped }
     }
 
     /// Adds to a counter, creating it at 0.
@@ -212,6 +226,7 @@ impl PluginSeries {
     }
 
     fn with(&self, name: &str, labels: &[(&str, &str)], kind: Kind, change: impl FnOnce(&Value)) {
+        let labels = &*self.owner.leave_out_ours(labels);
         let Some(key) = key(name, labels) else { return self.count_dropped() };
         let found = {
             let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
@@ -369,7 +384,7 @@ fn encode_dropped(
     }
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for plugin in plugins {
-        let labels = [("plugin", plugin.plugin.as_str())];
+        let labels = plugin.owner.labels();
         ConstCounter::new(count(plugin)).encode(family.encode_family(&labels)?)?;
     }
     Ok(())

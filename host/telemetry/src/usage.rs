@@ -1,21 +1,30 @@
-//! What the calls of one plugin really used, for those who set its limits.
+//! What the calls of plugins really used, for those who set their limits.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     families::{self, Family},
-    metrics::{Histogram, Metrics},
+    metrics::{Histogram, Labels, Metrics, Series},
 };
 
-/// What the calls of one plugin used, in all routes and versions that serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What calls of one plugin used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Units of fuel of one call.
     pub fuel: Spread,
     /// Nanoseconds of one call.
     pub time_ns: Spread,
-    /// Largest linear memory of any instance so far, in bytes.
-    pub memory_max: u64,
+    /// Bytes of linear memory that an instance had after a call.
+    pub memory: Spread,
+}
+
+/// What the calls of one plugin used, in all routes that serve.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PluginUsage {
+    /// All versions together.
+    pub all: Usage,
+    /// Each version that a route uses, or that a request still runs in.
+    pub versions: BTreeMap<String, Usage>,
 }
 
 /// How values spread. The percentiles are interpolated between the buckets of a histogram, the maximum is exact.
@@ -31,36 +40,85 @@ pub struct Spread {
     pub max: u64,
 }
 
+/// Histograms of one family, by the version whose calls are in them.
+type ByVersion = BTreeMap<String, Vec<Histogram>>;
+
 impl Metrics {
-    /// What the calls of a plugin used since it was loaded. Reads every series of it: for humans, not for each request.
-    pub fn usage(&self, plugin: &str) -> Usage {
-        let histograms = |family: &Family| -> Vec<Histogram> {
-            self.of_plugin(family, plugin).map(Histogram::of).collect()
-        };
-        let memory = self.of_plugin(&families::FILTER_MEMORY_PEAK, plugin);
-        Usage {
-            fuel: Spread::of(&histograms(&families::FILTER_FUEL)),
-            time_ns: Spread::of(&histograms(&families::FILTER_DURATION)),
-            memory_max: memory.map(|series| series.level()).max().unwrap_or(0),
-        }
+    /// What the calls of a plugin used since it was loaded. Reads every series of filters: for humans, not for each request.
+    pub fn usage(&self, plugin: &str) -> PluginUsage {
+        self.usages_of(|name| name == plugin).remove(plugin).unwrap_or_default()
     }
 
-    fn of_plugin(
+    /// The same of all plugins that were called.
+    pub fn usages(&self) -> BTreeMap<String, PluginUsage> {
+        self.usages_of(|_| true)
+    }
+
+    fn usages_of(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, PluginUsage> {
+        let mut all = BTreeMap::new();
+        let mut take = |family: &Family, put: fn(&mut Usage, Spread)| {
+            for (plugin, versions) in self.by_plugin(family, &wanted) {
+                let usage: &mut PluginUsage = all.entry(plugin).or_default();
+                put(&mut usage.all, Spread::of(versions.values().flatten()));
+                for (version, histograms) in versions {
+                    put(usage.versions.entry(version).or_default(), Spread::of(&histograms));
+                }
+            }
+        };
+        take(&families::FILTER_FUEL, |usage, spread| usage.fuel = spread);
+        take(&families::FILTER_DURATION, |usage, spread| usage.time_ns = spread);
+        take(&families::FILTER_MEMORY, |usage, spread| usage.memory = spread);
+        all
+    }
+
+    fn by_plugin(
         &self,
         family: &Family,
-        plugin: &str,
-    ) -> impl Iterator<Item = Arc<crate::metrics::Series>> {
-        let alive = self.alive(family.name);
-        alive
-            .into_iter()
-            .filter(move |(labels, _)| labels.iter().any(|(n, v)| *n == "plugin" && v == plugin))
-            .map(|(_, series)| series)
+        wanted: &impl Fn(&str) -> bool,
+    ) -> BTreeMap<String, ByVersion> {
+        let mut found: BTreeMap<String, ByVersion> = BTreeMap::new();
+        for (mut labels, series) in self.alive(family.name) {
+            let Some(plugin) = take_label(&mut labels, "plugin").filter(|name| wanted(name)) else {
+                continue;
+            };
+            let version = take_label(&mut labels, "version").unwrap_or_default();
+            let versions = found.entry(plugin).or_default();
+            versions.entry(version).or_default().push(Histogram::of(series));
+        }
+        found
     }
+
+    /// How often calls were stopped since their plugins were loaded.
+    pub fn stops(&self) -> Vec<Stops> {
+        let stops = |(mut labels, series): (Labels, Arc<Series>)| {
+            let mut label = |name| take_label(&mut labels, name).unwrap_or_default();
+            let (plugin, version) = (label("plugin"), label("version"));
+            Stops { plugin, version, reason: label("reason"), count: series.sum() }
+        };
+        self.alive(families::FILTER_STOPS.name).into_iter().map(stops).collect()
+    }
+}
+
+/// Calls of one version of a plugin that were stopped for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stops {
+    /// The plugin.
+    pub plugin: String,
+    /// Its version.
+    pub version: String,
+    /// Why, as the metric says it.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+}
+
+fn take_label(labels: &mut [(&'static str, String)], name: &str) -> Option<String> {
+    labels.iter_mut().find(|(n, _)| *n == name).map(|(_, value)| std::mem::take(value))
 }
 
 impl Spread {
     /// Over all values of histograms of one family.
-    fn of(histograms: &[Histogram]) -> Self {
+    fn of<'a>(histograms: impl IntoIterator<Item = &'a Histogram>) -> Self {
         let mut buckets: Vec<(u64, u64)> = Vec::new(); // upper bound, values
         let mut max = 0;
         for histogram in histograms {
@@ -115,20 +173,46 @@ mod tests {
         other.observe(9_999_999);
         let time = metrics.histogram(&families::FILTER_DURATION, &[("plugin", "jwt")]);
         time.observe_duration(Duration::from_micros(80));
-        let memory = metrics.gauge(&families::FILTER_MEMORY_PEAK, &[("plugin", "jwt")]);
-        memory.raise(1 << 20);
-        let usage = metrics.usage("jwt");
+        let memory = metrics.histogram(&families::FILTER_MEMORY, &[("plugin", "jwt")]);
+        memory.observe(1 << 20);
+        let usage = metrics.usage("jwt").all;
         assert_eq!((usage.fuel.count, usage.fuel.max), (100, 1_234_567));
         assert!((400..=900).contains(&usage.fuel.p50), "{usage:?}");
         assert!((10_000..=50_000).contains(&usage.fuel.p99), "{usage:?}");
         assert_eq!(usage.time_ns, Spread { count: 1, p50: 80_000, p99: 80_000, max: 80_000 });
-        assert_eq!(usage.memory_max, 1 << 20);
+        assert_eq!((usage.memory.p50, usage.memory.max), (1 << 20, 1 << 20));
+        assert_eq!(metrics.usages().len(), 2);
+    }
+
+    #[test]
+    fn versions_are_told_apart_and_together() {
+        let metrics = Metrics::new(1);
+        let fuel = |version: &str| {
+            let labels = [("route", "a"), ("plugin", "jwt"), ("version", version)];
+            metrics.histogram(&families::FILTER_FUEL, &labels)
+        };
+        let (old, new) = (fuel("1"), fuel("2"));
+        old.observe(900);
+        new.observe(40_000);
+        new.observe(40_000);
+        let PluginUsage { all, versions } = metrics.usage("jwt");
+        assert_eq!((all.fuel.count, all.fuel.max), (3, 40_000));
+        assert_eq!((versions["1"].fuel.max, versions["2"].fuel.count), (900, 2));
+    }
+
+    #[test]
+    fn stops_are_told_by_version_and_reason() {
+        let metrics = Metrics::new(1);
+        let labels = [("plugin", "jwt"), ("version", "1"), ("reason", "fuel")];
+        let counter = metrics.counter(&families::FILTER_STOPS, &labels);
+        counter.add(3);
+        let [plugin, version, reason] = ["jwt", "1", "fuel"].map(str::to_owned);
+        assert_eq!(metrics.stops(), [Stops { plugin, version, reason, count: 3 }]);
     }
 
     #[test]
     fn a_plugin_without_calls_used_nothing() {
-        let nothing = Usage { fuel: Spread::default(), time_ns: Spread::default(), memory_max: 0 };
-        assert_eq!(Metrics::new(1).usage("jwt"), nothing);
+        assert_eq!(Metrics::new(1).usage("jwt"), PluginUsage::default());
     }
 
     #[test]
@@ -138,7 +222,7 @@ mod tests {
         for seconds in [1, 2, 3] {
             time.observe_duration(Duration::from_secs(seconds));
         }
-        let spread = metrics.usage("slow").time_ns;
+        let spread = metrics.usage("slow").all.time_ns;
         assert_eq!(spread.max, 3_000_000_000);
         assert!(spread.p50 <= spread.p99 && spread.p99 <= spread.max, "{spread:?}");
     }

@@ -14,18 +14,15 @@ mod kv;
 
 mod rate;
 
-use std::sync::Arc;
+mod shared;
 
-use dashmap::DashMap;
-use edgewit_model::{Grants, PluginName};
-use edgewit_telemetry::{PluginMetrics, PluginSeries};
+use edgewit_model::Grants;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::{bindings::edgewit::filter, state::State};
 
-use kv::KvSpace;
 pub(crate) use log::clean;
-use rate::RateSpace;
+pub(crate) use shared::{Registry, Shared};
 
 /// A capability: the interface of its name in `edgewit:filter`.
 pub(crate) struct Capability {
@@ -57,37 +54,6 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 impl filter::types::Host for State {}
-
-/// What all instances of one plugin share, and nothing of another plugin.
-pub(crate) struct Shared {
-    kv: KvSpace,
-    rate: RateSpace,
-    pub(crate) metrics: Arc<PluginSeries>,
-}
-
-/// The shared state of all plugins. It outlives their versions.
-pub(crate) struct Registry {
-    plugins: DashMap<PluginName, Arc<Shared>>,
-    metrics: Arc<PluginMetrics>,
-}
-
-impl Registry {
-    pub(crate) fn new(metrics: Arc<PluginMetrics>) -> Self {
-        Self { plugins: DashMap::new(), metrics }
-    }
-
-    /// The shared state of a plugin, made when it is first asked for.
-    pub(crate) fn of(&self, plugin: &PluginName) -> Arc<Shared> {
-        let fresh = || {
-            Arc::new(Shared {
-                kv: KvSpace::default(),
-                rate: RateSpace::default(),
-                metrics: self.metrics.plugin(plugin),
-            })
-        };
-        Arc::clone(&self.plugins.entry(plugin.clone()).or_insert_with(fresh))
-    }
-}
 
 #[cfg(test)]
 mod model;

@@ -151,6 +151,27 @@ impl WasmFilter {
         Ok(filter)
     }
 
+    /// The same filter, whose instances share other things.
+    pub(crate) fn with_shared(&self, shared: Arc<Shared>) -> Arc<Self> {
+        let inner = &self.inner;
+        let inner = Inner {
+            plugin: inner.plugin.clone(),
+            needs: inner.needs.clone(),
+            limits: inner.limits.clone(),
+            indices: inner.indices.clone(),
+            info: inner.info.clone(),
+            phases: inner.phases,
+            engine: inner.engine.clone(),
+            pre: inner.pre.clone(),
+            shared,
+            config: inner.config.clone(),
+            recycle: inner.recycle,
+            lanes: Default::default(),
+            crowded: inner.crowded,
+        };
+        Arc::new(Self { inner: Arc::new(inner) })
+    }
+
     /// What is known of it.
     pub fn info(&self) -> &PluginInfo {
         &self.inner.info
@@ -315,6 +336,7 @@ impl Inner {
 }
 
 /// Where the exported functions are, for each phase that is exported.
+#[derive(Clone)]
 pub(crate) struct Indices {
     pub(crate) lifecycle: Option<lifecycle::GuestIndices>,
     pub(crate) auth: Option<auth::GuestIndices>,

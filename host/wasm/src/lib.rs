@@ -47,6 +47,8 @@ mod cache;
 
 mod bindings;
 
+pub mod fuzz;
+
 pub use child::compile_worker;
 pub use filter::{PluginInfo, WasmFilter};
 pub use inspect::{Inspection, inspect};

@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use edgewit_model::PluginName;
+use edgewit_chain::Filter;
+use edgewit_model::{PluginName, RouteName};
 use edgewit_telemetry::PluginMetrics;
 use wasmtime::Engine;
 
@@ -19,6 +20,7 @@ use crate::{
     cache::Cache,
     capability::{Registry, Shared},
     engine,
+    filter::WasmFilter,
 };
 
 /// The one engine of the process with everything that filters share.
@@ -115,6 +117,11 @@ impl Runtime {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The same filter for one route alone: its key-value store, token buckets, metrics and instances are no other route's.
+    pub fn within(&self, filter: &WasmFilter, route: &RouteName) -> Arc<WasmFilter> {
+        filter.with_shared(self.registry.within(filter.plugin(), route))
     }
 
     pub(crate) fn shared(&self, plugin: &PluginName) -> Arc<Shared> {

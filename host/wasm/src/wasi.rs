@@ -374,7 +374,9 @@ impl Printed {
         self.bytes.store(room, Relaxed);
         if tracing::enabled!(target: "edgewit::plugin", tracing::Level::DEBUG) {
             let text = crate::capability::clean(&String::from_utf8_lossy(bytes));
-            tracing::debug!(target: "edgewit::plugin", plugin = self.plugin.as_str(), "{text}");
+            let (plugin, shared) = (self.plugin.as_str(), self.shared.as_ref());
+            let route = shared.map_or("", |shared| shared.route());
+            tracing::debug!(target: "edgewit::plugin", plugin, route, "{text}");
         }
     }
 }

@@ -50,6 +50,16 @@ impl Raw {
         }
     }
 
+    /// Reads so many bytes. What follows stays for the next call.
+    #[track_caller]
+    pub fn read(&mut self, length: usize) -> String {
+        while self.seen.len() < length {
+            assert!(self.read_some(), "the end came: {:?}", lossy(self.seen.clone()));
+        }
+        let rest = self.seen.split_off(length);
+        lossy(std::mem::replace(&mut self.seen, rest))
+    }
+
     /// Reads until the other side closes.
     pub fn read_to_end(&mut self) -> String {
         while self.read_some() {}

@@ -15,6 +15,8 @@ pub(crate) struct Plugin {
     pub(crate) on_error: Option<OnError>,
     /// How instances and requests go together. Default: what suits the component.
     pub(crate) isolation: Option<At<TextOr<Isolation>>>,
+    /// What its key-value store, token buckets, metrics and instances are separate for. Default: `plugin`.
+    pub(crate) namespace: Option<Namespace>,
     /// Capabilities. Default: all but `kv` and `rate`.
     pub(crate) allow: Allow,
     /// What it may use for one request. Default: `[limits]`.
@@ -60,6 +62,16 @@ pub(crate) enum OnError {
     Skip,
     /// The filter is left out even if it authenticates.
     SkipEvenAuth,
+}
+
+/// What the state of a filter is separate for.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Namespace {
+    /// The plugin: all its routes share it.
+    Plugin,
+    /// Each route that uses the plugin.
+    Route,
 }
 
 /// `{ worker = { recycle = 1024 } }` instead of `"request"` or `"worker"`.

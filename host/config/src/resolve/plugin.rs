@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use edgewit_model::{
-    FilterUse, Grants, Isolation, OnError, Plugin, PluginLimits, PluginName, Quarantine,
+    FilterUse, Grants, Isolation, Namespace, OnError, Plugin, PluginLimits, PluginName, Quarantine,
     RequestLimits,
 };
 
@@ -37,6 +37,7 @@ pub(super) fn plugin(
         path: file.unwrap_or_else(|| component(folder, &name)),
         on_error: on_error(raw.on_error),
         isolation: isolation(raw.isolation.as_ref(), cx),
+        namespace: namespace(raw.namespace),
         allow: grants(&raw.allow),
         limits: plugin_limits(&raw.limits, limits, cx),
         config: raw.config.map(|config| config.value.0).unwrap_or_default(),
@@ -53,6 +54,7 @@ pub(super) fn undeclared(name: &PluginName, folder: &Path, limits: &PluginLimits
         path: component(folder, name),
         on_error: OnError::default(),
         isolation: None,
+        namespace: Namespace::default(),
         allow: Grants::default(),
         limits: limits.clone(),
         config: serde_json::Map::new(),
@@ -78,6 +80,13 @@ fn on_error(raw: Option<raw::OnError>) -> OnError {
         Some(raw::OnError::Reject) | None => OnError::Reject,
         Some(raw::OnError::Skip) => OnError::Skip,
         Some(raw::OnError::SkipEvenAuth) => OnError::SkipEvenAuth,
+    }
+}
+
+fn namespace(raw: Option<raw::Namespace>) -> Namespace {
+    match raw {
+        Some(raw::Namespace::Plugin) | None => Namespace::Plugin,
+        Some(raw::Namespace::Route) => Namespace::Route,
     }
 }
 

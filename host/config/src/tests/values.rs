@@ -210,6 +210,12 @@ fn plugins_are_checked() {
             "plugins.a.isolation = 'workr'",
             &["E0105 1: unknown value `workr`; use `request` or `worker`"],
         ),
+        ("plugins.a.namespace = 'plugin'", &[]),
+        ("plugins.a.namespace = 'route'", &[]),
+        (
+            "plugins.a.namespace = 'rout'",
+            &["E0105 1: unknown value `rout`; use `plugin` or `route`"],
+        ),
         ("plugins.a.isolation = {}", &["E0106 1: missing key `worker`"]),
         ("plugins.a.isolation = 5", &["E0104 1: expected a string or a table, found integer `5`"]),
         ("plugins.a.allow = ['kv']", &["E0104 1: expected a table, found a list"]),

@@ -4,21 +4,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use edgewit_model::PluginName;
-use edgewit_telemetry::{METRICS_CONTENT_TYPE, Metrics};
+use edgewit_telemetry::{METRICS_CONTENT_TYPE, Metrics, PluginUsage};
 use http::{
-    HeaderValue, Request, Response, StatusCode,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
 };
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Body;
 use serde::Serialize;
 
 use super::{
+    Answer,
     target::{Page, Target, Write},
+    viewer::{self, Cut, Viewers},
     write::{Carry, Writes},
 };
 use crate::{
     status::Status,
+    usage::UsageView,
     versions::{Version, Versions},
 };
 
@@ -30,6 +33,7 @@ pub(crate) struct Pages {
     measure: Box<Measure>,
     largest: Box<Largest>,
     writes: Writes,
+    viewers: Viewers,
 }
 
 /// Brings up to date what is only known when somebody asks.
@@ -44,40 +48,72 @@ impl Pages {
         largest: Box<Largest>,
         carry: Box<Carry>,
     ) -> Arc<Self> {
-        Arc::new(Self { metrics, status, versions, measure, largest, writes: Writes::new(carry) })
+        let viewers = Viewers::new(&status, &metrics, viewer::PATIENCE);
+        let writes = Writes::new(carry, Arc::clone(&status));
+        Arc::new(Self { metrics, status, versions, measure, largest, writes, viewers })
+    }
+
+    /// With viewers that have to be faster.
+    #[cfg(test)]
+    pub(super) fn with_patience(self: Arc<Self>, patience: std::time::Duration) -> Arc<Self> {
+        let viewers = Viewers::new(&self.status, &self.metrics, patience);
+        let pages = Arc::into_inner(self).expect("nobody has it yet");
+        Arc::new(Self { viewers, ..pages })
     }
 
     /// The answer to a request that was found to be meant for us.
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    pub(super) async fn answer<B>(&self, request: Request<B>, cut: Cut) -> Response<Answer>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let answer = match Target::parse(request.method(), request.uri().path()) {
-            Ok(Target::Read(page)) => self.read(page),
-            Ok(Target::Write(write)) => self.write(request, write).await,
+            Ok(Target::Read(Page::Events)) if Viewers::is_wanted(request.headers()) => {
+                let stream = self.viewers.open(request.headers(), cut);
+                stream.map(|stream| page(Either::Right(stream), "text/event-stream"))
+            }
+            Ok(Target::Read(page)) => self.read(page).map(|page| page.map(Either::Left)),
+            Ok(Target::Write(write)) => {
+                self.write(request, write).await.map(|page| page.map(Either::Left))
+            }
             Err(problem) => Err(problem),
         };
-        answer.unwrap_or_else(Problem::into_response)
+        answer.unwrap_or_else(|problem| problem.into_response().map(Either::Left))
+    }
+
+    /// Puts down that a request which was not meant for us wanted to change something.
+    pub(super) fn tell_refused<B>(&self, request: &Request<B>, problem: &Problem) {
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            self.writes.tell_refused(request.uri().path(), None, problem);
+        }
     }
 
     fn read(&self, page: Page) -> Result<Response<Full<Bytes>>, Problem> {
         Ok(match page {
-            Page::Live => text("alive\n"),
-            Page::Ready if self.status.is_ready() => text("ready\n"),
+            Page::Live => plain("alive\n"),
+            Page::Ready if self.status.is_ready() => plain("ready\n"),
             Page::Ready => return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining")),
             Page::Metrics => {
                 (self.measure)();
-                self::page(self.metrics.text(), METRICS_CONTENT_TYPE)
+                self::text(self.metrics.text(), METRICS_CONTENT_TYPE)
             }
             Page::Status => json(&self.status.view()),
-            Page::Events => json(&serde_json::json!({ "events": self.status.events() })),
+            Page::Events => {
+                let events = self.status.events().latest(usize::MAX);
+                json(&serde_json::json!({ "events": events }))
+            }
             Page::Plugins => {
-                let all = self.versions.list();
-                let all: Vec<_> = all.iter().map(|(name, v)| self.plugin(name, v)).collect();
+                let (all, mut usages) = (self.versions.list(), self.metrics.usages());
+                let mut usage =
+                    |name: &PluginName| usages.remove(name.as_str()).unwrap_or_default();
+                let all: Vec<_> =
+                    all.iter().map(|(name, v)| self.plugin(name, v, usage(name))).collect();
                 json(&serde_json::json!({ "plugins": all }))
             }
-            Page::Plugin(name) => json(&self.plugin(&name, &self.versions_of(&name)?)),
+            Page::Plugin(name) => {
+                let usage = self.metrics.usage(name.as_str());
+                json(&self.plugin(&name, &self.versions_of(&name)?, usage))
+            }
             Page::Versions(name) => {
                 json(&serde_json::json!({ "versions": self.versions_of(&name)? }))
             }
@@ -111,9 +147,16 @@ impl Pages {
         Ok(versions)
     }
 
-    fn plugin(&self, name: &PluginName, versions: &[Version]) -> serde_json::Value {
-        let standing = self.versions.standing(name);
-        serde_json::json!({ "name": name, "standing": standing, "versions": versions })
+    fn plugin(
+        &self,
+        name: &PluginName,
+        versions: &[Version],
+        usage: PluginUsage,
+    ) -> serde_json::Value {
+        let (standing, usage) = (self.versions.standing(name), UsageView::from(usage));
+        serde_json::json!({
+            "name": name, "standing": standing, "usage": usage, "versions": versions,
+        })
     }
 }
 
@@ -157,6 +200,11 @@ impl Problem {
         Self { allow: Some(methods), ..self }
     }
 
+    /// What is wrong.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     #[cfg(test)]
     pub(super) fn status(&self) -> u16 {
         self.status
@@ -172,35 +220,35 @@ impl Problem {
     }
 }
 
-fn text(body: &'static str) -> Response<Full<Bytes>> {
-    page(body, "text/plain; charset=utf-8")
+fn plain(body: &'static str) -> Response<Full<Bytes>> {
+    text(body, "text/plain; charset=utf-8")
 }
 
 fn json(body: &impl Serialize) -> Response<Full<Bytes>> {
     match serde_json::to_vec_pretty(body) {
         Ok(mut bytes) => {
             bytes.push(b'\n');
-            page(bytes, "application/json")
+            text(bytes, "application/json")
         }
         Err(error) => {
             tracing::error!(%error, "an answer of the administration endpoint has no JSON");
-            let mut response = text("internal error\n");
+            let mut response = plain("internal error\n");
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             response
         }
     }
 }
 
-fn page(body: impl Into<Bytes>, content_type: &'static str) -> Response<Full<Bytes>> {
-    let response = Response::new(Full::new(body.into()));
+fn text(body: impl Into<Bytes>, content_type: &'static str) -> Response<Full<Bytes>> {
+    page(Full::new(body.into()), content_type)
+}
+
+fn page<T>(body: T, content_type: &'static str) -> Response<T> {
+    let response = Response::new(body);
     with(with(response, CONTENT_TYPE, content_type), CACHE_CONTROL, "no-store")
 }
 
-fn with(
-    mut response: Response<Full<Bytes>>,
-    name: http::HeaderName,
-    value: &'static str,
-) -> Response<Full<Bytes>> {
+fn with<T>(mut response: Response<T>, name: http::HeaderName, value: &'static str) -> Response<T> {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
 }

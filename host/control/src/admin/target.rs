@@ -38,6 +38,20 @@ pub(super) enum Write {
     Enable(PluginName),
 }
 
+impl Write {
+    /// Which plugin it is about; `None`: all.
+    pub(super) fn plugin(&self) -> Option<&PluginName> {
+        match self {
+            Write::Reload => None,
+            Write::Upload(plugin)
+            | Write::Swap(plugin)
+            | Write::Rollback(plugin)
+            | Write::Disable(plugin)
+            | Write::Enable(plugin) => Some(plugin),
+        }
+    }
+}
+
 const KNOWN: &str = "/livez, /readyz, /metrics, /v1/status, /v1/events, /v1/reload, /v1/plugins, /v1/plugins/{name}, \
                      /v1/plugins/{name}/versions, /v1/plugins/{name}:swap, :rollback, :disable, :enable";
 

@@ -4,9 +4,10 @@
 //! without asking first (CORS), and this endpoint never says yes; so a change needs one. It also needs a content type that
 //! no form can send, and no `origin`.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use edgewit_model::PluginName;
 use http::{
     HeaderMap, Request, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ORIGIN},
@@ -14,10 +15,13 @@ use http::{
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{page::Problem, target::Write};
-use crate::live::{Command, CommandError, Done};
+use crate::{
+    live::{Command, CommandError, Done},
+    status::Status,
+};
 
 /// Has a command carried out.
 pub(crate) type Carry = dyn Fn(Command) -> Pin<Box<dyn Future<Output = Result<Done, CommandError>> + Send>>
@@ -36,6 +40,8 @@ pub(super) struct Writes {
     carry: Box<Carry>,
     /// One body at a time is held in memory: uploads are large.
     uploads: Semaphore,
+    /// Where it is put down that somebody wanted to change something.
+    status: Arc<Status>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,17 +61,46 @@ struct DisableBody {
 struct NoBody {}
 
 impl Writes {
-    pub(super) fn new(carry: Box<Carry>) -> Self {
-        Self { carry, uploads: Semaphore::new(1) }
+    pub(super) fn new(carry: Box<Carry>, status: Arc<Status>) -> Self {
+        Self { carry, uploads: Semaphore::new(1), status }
     }
 
-    /// Does what a request asks for. `largest`: bytes that a component of this plugin may have.
+    /// Does what a request asks for. `largest`: bytes that a component of this plugin may have. A command puts down itself
+    /// what came of it; a request that does not get so far is put down here.
     pub(super) async fn answer<B>(
         &self,
         request: Request<B>,
         write: Write,
         largest: u64,
     ) -> Result<(StatusCode, Done), Problem>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let is_upload = matches!(write, Write::Upload(_));
+        let plugin = write.plugin().cloned();
+        let asked = request.uri().path().to_owned();
+        let command = self.command(request, write, largest).await;
+        // An upload keeps its place until its bytes are taken in.
+        let (command, _one) =
+            command.inspect_err(|problem| self.tell_refused(&asked, plugin.as_ref(), problem))?;
+        let status = if is_upload { StatusCode::CREATED } else { StatusCode::OK };
+        let done = (self.carry)(command).await.map_err(Problem::from)?;
+        Ok((status, done))
+    }
+
+    /// Puts down that nothing was changed, as long as nobody floods us with it.
+    pub(super) fn tell_refused(&self, asked: &str, plugin: Option<&PluginName>, problem: &Problem) {
+        let message = format!("{asked}: refused: {}", problem.detail());
+        self.status.events().put_caused("command", plugin, &message);
+    }
+
+    async fn command<B>(
+        &self,
+        request: Request<B>,
+        write: Write,
+        largest: u64,
+    ) -> Result<(Command, Option<SemaphorePermit<'_>>), Problem>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -77,15 +112,12 @@ impl Writes {
         } else {
             LARGEST_COMMAND
         };
-        let _one = match is_upload {
+        let one = match is_upload {
             true => Some(self.uploads.try_acquire().map_err(|_| busy())?),
             false => None,
         };
         let bytes = body(request, most).await?;
-        let command = command(write, bytes)?;
-        let status = if is_upload { StatusCode::CREATED } else { StatusCode::OK };
-        let done = (self.carry)(command).await.map_err(Problem::from)?;
-        Ok((status, done))
+        Ok((command(write, bytes)?, one))
     }
 }
 

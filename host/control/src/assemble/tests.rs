@@ -74,7 +74,7 @@ const BASE: &str = r#"
 
 fn world(text: &str, fakes: &Fakes, before: Option<&World>) -> World {
     let config = edgewit_config::load_text("edgewit.toml", text, Path::new(".")).unwrap().config;
-    let find = |plugin: &Plugin, _: &FilterUse| {
+    let find = |plugin: &Plugin, _: &FilterUse, _: &RouteName| {
         fakes.get(plugin.name.as_str()).cloned().map(|f| Fitting::Filter(f, None))
     };
     let generation = before.map_or(1, |world| world.snapshot.generation() + 1);
@@ -138,6 +138,6 @@ fn another_version_of_a_plugin_touches_only_its_routes() {
 #[test]
 fn a_filter_that_is_not_there_is_an_error() {
     let config = edgewit_config::load_text("edgewit.toml", BASE, Path::new(".")).unwrap().config;
-    let result = assemble(1, config, &|_, _| None, &Metrics::new(1), None);
+    let result = assemble(1, config, &|_, _, _| None, &Metrics::new(1), None);
     assert!(matches!(result, Err(AssembleError::Filter(_))));
 }

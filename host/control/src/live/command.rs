@@ -3,20 +3,23 @@
 //! A command changes the same things under the same lock as a reload or a changed file, and whole or not at all. Nothing
 //! of it is kept on disk: a restart goes back to what is in the files.
 
+mod error;
+
 use std::{sync::Arc, time::Instant};
 
 use edgewit_model::PluginName;
 use serde::Serialize;
 
-use super::{ChangeError, Live, spare::Spares};
+use super::{Live, spare::Spares};
 use crate::{
     Digest,
     file::Component,
     prepare::{self, Prepared},
-    problem::Problem,
     stock::{self, Refused},
     versions::State,
 };
+
+pub(crate) use error::CommandError;
 
 /// What an operator asks for.
 #[derive(Debug, Clone)]
@@ -53,31 +56,12 @@ pub(crate) struct Done {
     pub(crate) message: String,
 }
 
-/// Why nothing came of it. What served before serves on.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CommandError {
-    #[error("{0}")]
-    NotFound(String),
-    #[error("{0}")]
-    Conflict(String),
-    #[error("{message}")]
-    Refused {
-        message: String,
-        /// Each with code, message and help.
-        diagnostics: serde_json::Value,
-    },
-    #[error("{0}")]
-    Draining(String),
-    #[error("{0}")]
-    Fault(String),
-}
-
 type Outcome = Result<Done, CommandError>;
 
 impl Live {
     /// Does what is asked, and tells of it however it went.
     pub(crate) fn command(&mut self, command: Command) -> Outcome {
-        let asked = command.to_string();
+        let (asked, plugin) = (command.to_string(), command.plugin().cloned());
         let outcome = self.must_not_drain().map_err(CommandError::from);
         let outcome = outcome.and_then(|()| match command {
             Command::Upload { plugin, component } => self.upload(plugin, component),
@@ -95,7 +79,11 @@ impl Live {
             Ok(_) => tracing::info!(command = asked, "{said}"),
             Err(_) => tracing::warn!(command = asked, "{said}"),
         }
-        self.parts.status.event("command", format!("{asked}: {said}"));
+        let message = format!("{asked}: {said}");
+        match plugin {
+            Some(plugin) => self.parts.status.event_of(&plugin, "command", message),
+            None => self.parts.status.event("command", message),
+        }
         outcome
     }
 
@@ -325,29 +313,16 @@ fn unknown(name: &PluginName) -> CommandError {
     CommandError::NotFound(format!("there is no plugin `{name}`"))
 }
 
-impl CommandError {
-    fn refused(problems: &[Problem]) -> Self {
-        let refusals: Vec<_> = problems.iter().map(Problem::refusal).collect();
-        let words: Vec<_> = refusals.iter().map(|r| r.message.as_str()).collect();
-        let message = match words.as_slice() {
-            [] => "the log says why it could not be made live".to_owned(),
-            some => some.join("; "),
-        };
-        let diagnostics = serde_json::to_value(&refusals).unwrap_or_default();
-        CommandError::Refused { message, diagnostics }
-    }
-}
-
-impl From<ChangeError> for CommandError {
-    fn from(error: ChangeError) -> Self {
-        match error {
-            ChangeError::Refused(report) => CommandError::Refused {
-                message: "the configuration is refused, the old one serves on".to_owned(),
-                diagnostics: serde_json::to_value(&report).unwrap_or_default(),
-            },
-            ChangeError::Draining => CommandError::Draining(error.to_string()),
-            ChangeError::Listen(_) => CommandError::Conflict(error.to_string()),
-            ChangeError::Fault => CommandError::Fault(error.to_string()),
+impl Command {
+    /// Which plugin it is about; `None`: all.
+    pub(crate) fn plugin(&self) -> Option<&PluginName> {
+        match self {
+            Command::Upload { plugin, .. }
+            | Command::Swap { plugin, .. }
+            | Command::Rollback { plugin }
+            | Command::Disable { plugin, .. }
+            | Command::Enable { plugin } => Some(plugin),
+            Command::Reload => None,
         }
     }
 }

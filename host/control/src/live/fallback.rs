@@ -101,6 +101,6 @@ impl Live {
         let message = format!(
             "`{name}` {digest} was stopped in {stops} of {calls} requests; {to} serves again until the file changes"
         );
-        self.parts.status.event("rolled-back", message);
+        self.parts.status.event_of(name, "rolled-back", message);
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     file::Component,
     prepare::Prepared,
     stock::{self, Pin},
+    usage::LimitsView,
     versions::Standing,
 };
 
@@ -78,7 +79,7 @@ impl Live {
             self.astray.remove(name);
             let message = "the file has changed and counts again, not the version that was decided";
             tracing::info!(plugin = %name, "{message}");
-            self.parts.status.event("file", format!("`{name}`: {message}"));
+            self.parts.status.event_of(name, "file", format!("`{name}`: {message}"));
         }
     }
 
@@ -103,11 +104,17 @@ impl Live {
         let spare = |pick: fn(&Spares) -> &Option<Arc<Prepared>>| {
             self.spares.get(name).and_then(|s| pick(s).as_ref()).map(|spare| spare.digest)
         };
+        let limits = serving
+            .settings()
+            .map(|settings| LimitsView::new(&settings.limits, &self.world.config.request_limits));
+        let namespace = serving.settings().map(|settings| settings.namespace.as_str());
         let standing = Standing {
             serving: Some(serving.digest),
             astray: self.astray.contains(name),
             pinned: self.pins.contains_key(name),
             disabled: self.disabled.contains(name),
+            limits,
+            namespace: namespace.unwrap_or_default(),
             previous: spare(|s| &s.previous),
             candidate: spare(|s| &s.candidate),
             breaker: Some(Arc::clone(&serving.breaker)),

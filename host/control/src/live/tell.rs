@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use edgewit_config::Report;
+use edgewit_config::{Report, Severity};
 use edgewit_model::{Config, PluginName};
 use edgewit_proxy::Bound;
 use edgewit_telemetry::families;
@@ -60,7 +60,7 @@ impl Live {
         }
         self.tell_standing(name);
         let message = format!("`{name}` {from} → {to} in {took_ms} ms, used by {routes} routes");
-        self.parts.status.event("swap", message);
+        self.parts.status.event_of(name, "swap", message);
         self.parts.count_swap(name, "swapped");
     }
 
@@ -78,7 +78,7 @@ impl Live {
             }
             Err(error) => {
                 tracing::error!(took_ms, "configuration refused, the old one serves on\n{error}");
-                self.parts.status.event("refused", "configuration".to_owned());
+                self.parts.status.event("refused", format!("configuration: {}", brief(error)));
                 match error {
                     ChangeError::Refused(report) => (Vec::new(), report.clone(), None),
                     other => (Vec::new(), Report::default(), Some(other.to_string())),
@@ -121,7 +121,7 @@ impl Parts {
         }
         let reason = problems.first().map(|problem| problem.refusal());
         let message = reason.as_ref().map_or("cannot be used", |reason| reason.message.as_str());
-        self.status.event("refused", format!("plugin {message}"));
+        self.status.event_of(name, "refused", format!("plugin {message}"));
         self.versions.record(name, refused_version(refused, *digest, reason));
     }
 
@@ -174,6 +174,18 @@ impl Prepared {
 fn routes_with(config: &Config, plugin: &PluginName) -> usize {
     let uses = |route: &&edgewit_model::Route| route.filters.iter().any(|f| f.plugin == *plugin);
     config.routes.values().filter(uses).count()
+}
+
+/// Why a configuration is refused, in one line: `/v1/status` has all of it.
+fn brief(error: &ChangeError) -> String {
+    let ChangeError::Refused(report) = error else { return error.to_string() };
+    let mut errors = report.diagnostics().iter().filter(|d| d.severity() == Severity::Error);
+    let Some(first) = errors.next() else { return "it has errors".to_owned() };
+    let line = format!("{} {}", first.code().id(), first.message());
+    match errors.count() {
+        0 => line,
+        more => format!("{line}, and {more} more"),
+    }
 }
 
 fn words(changed: &[String]) -> String {

@@ -6,7 +6,13 @@ use anyhow::Context as _;
 use edgewit_config::{Code, Diagnostic, code};
 use edgewit_control::{Inspected, LoadError};
 
+use super::{is_file, usage::limits};
 use crate::screen::Screen;
+
+/// Is a component meant, rather than a plugin of the running server?
+pub(crate) fn is_meant(what: &str) -> bool {
+    is_file(what) || Path::new(what).is_file()
+}
 
 /// Fails if the file is no component that could serve.
 pub(crate) fn run(file: &Path, screen: Screen) -> anyhow::Result<ExitCode> {
@@ -20,7 +26,7 @@ pub(crate) fn run(file: &Path, screen: Screen) -> anyhow::Result<ExitCode> {
     };
     match screen.is_json() {
         true => screen.json(&inspected)?,
-        false => screen.data(describe(&inspected)),
+        false => screen.data(describe(&inspected)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -31,7 +37,7 @@ fn refusal(error: &LoadError, file: &Path) -> Diagnostic {
     error.help().into_iter().fold(diagnostic, Diagnostic::help)
 }
 
-fn describe(inspected: &Inspected) -> String {
+fn describe(inspected: &Inspected) -> anyhow::Result<String> {
     let told = &inspected.inspection;
     let unknown = || "unknown".to_owned();
     let list = |items: &[String]| match items {
@@ -65,8 +71,11 @@ fn describe(inspected: &Inspected) -> String {
         (None, Some(why)) => rows.push(("without config", format!("it {why}"))),
         (None, None) => {}
     }
+    let defaults = limits(&serde_json::to_value(&inspected.limits)?);
+    rows.push(("limits", format!("{defaults}, unless the configuration says otherwise")));
+    rows.push(("used", "only a running server knows: edgewit plugin inspect NAME".to_owned()));
     let line = |(key, value): &(&str, String)| format!("{key:<14} {value}");
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    Ok(rows.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 /// A number of bytes for people.

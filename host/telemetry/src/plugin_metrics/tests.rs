@@ -126,3 +126,27 @@ fn series_live_as_long_as_anybody_holds_them() {
     drop(new);
     assert!(!exported(&metrics).contains("edgewit_plugin"));
 }
+
+#[test]
+fn series_of_one_route_carry_its_name_and_are_not_those_of_another() {
+    let metrics = Arc::new(PluginMetrics::new());
+    let route = |name: &str| edgewit_model::RouteName::new(name).unwrap();
+    let (one, two) = (
+        metrics.plugin_in(&name("a"), &route("one")),
+        metrics.plugin_in(&name("a"), &route("two")),
+    );
+    one.add("seen", &[("route", "forged"), ("kind", "x")], 1);
+    two.add("seen", &[("kind", "x")], 2);
+    metrics.plugin(&name("a")).add("seen", &[], 4);
+    let text = exported(&metrics);
+    for line in [
+        r#"edgewit_plugin_seen_total{plugin="a",route="one",kind="x"} 1"#,
+        r#"edgewit_plugin_seen_total{plugin="a",route="two",kind="x"} 2"#,
+        r#"edgewit_plugin_metrics_dropped_total{plugin="a",route="one"} 0"#,
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("forged"), "{text}");
+    let again = metrics.plugin_in(&name("a"), &route("one"));
+    assert!(Arc::ptr_eq(&one, &again));
+}

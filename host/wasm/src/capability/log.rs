@@ -52,7 +52,7 @@ impl State {
         let plugin = self.plugin.as_str();
         let (route, request_id) = match &self.exchange {
             Some(exchange) => (exchange.route.as_str(), exchange.request_id.as_ref()),
-            None => ("", ""),
+            None => (self.shared.as_ref().map_or("", |shared| shared.route()), ""),
         };
         macro_rules! line {
             ($($level:ident),*) => {

@@ -7,8 +7,8 @@ use edgewit_chain::{
     Returned, Scheme, Stop, Summary, SummaryEnding,
 };
 use edgewit_model::{
-    Authority, ByteSize, Grants, ListenerName, NormalizedPath, OnError, Plugin, PluginLimits,
-    PluginName, RouteName,
+    Authority, ByteSize, Grants, ListenerName, Namespace, NormalizedPath, OnError, Plugin,
+    PluginLimits, PluginName, RouteName,
 };
 use edgewit_telemetry::PluginMetrics;
 use edgewit_wasm::{Compiler, LoadError, Runtime, Settings, WasmFilter};
@@ -57,6 +57,7 @@ pub(crate) fn plugin(name: &str) -> Plugin {
         path: "none".into(),
         on_error: OnError::Reject,
         isolation: None,
+        namespace: Namespace::Plugin,
         allow: Grants {
             log: all,
             metrics: all,
@@ -128,7 +129,7 @@ const SUMMARY: Summary = Summary {
     response_bytes: 0,
 };
 
-fn exchange() -> Box<Exchange> {
+pub(crate) fn exchange() -> Box<Exchange> {
     let mut fields = HeaderMap::new();
     fields.insert("x-long", "x".repeat(1_000).parse().unwrap());
     Box::new(Exchange {

@@ -13,3 +13,7 @@ mod tenants;
 mod handles;
 
 mod mutants;
+
+mod generated;
+
+mod determinism;
