@@ -63,7 +63,7 @@ impl Table {
         }
         println!(
             "\nratio: median over {} turns of the CPU time per request, each to the mean of the turns of `{}` right before \
-             and after; spread: quartiles. The spread of `{0}` itself is between neighbouring turns: what is smaller is noise.",
+             and after; spread: quartiles. Its own spread is between neighbouring turns: what is smaller is noise.",
             self.rows.iter().map(|row| row.turns.len()).max().unwrap_or(0),
             self.baseline.name,
         );
