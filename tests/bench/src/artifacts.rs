@@ -30,13 +30,22 @@ pub(crate) fn build(server: &Server) -> Result<()> {
 
 /// The server whose instructions are counted: the tests' build, with our own crates optimised, too.
 pub(crate) fn build_counted() -> Result<()> {
-    cargo(&["build", "--workspace", "--bins", "--test", "sandbox", "--config", COUNTED])?;
+    cargo(&[
+        "build",
+        "--workspace",
+        "--bin",
+        "edgewit-bench",
+        "--test",
+        "sandbox",
+        "--config",
+        COUNTED,
+    ])?;
     build_plugins(&["headers"])
 }
 
-/// Where it is.
+/// Where it is: this program has the server in it.
 pub(crate) fn counted() -> Result<PathBuf> {
-    existing(target()?.join("debug/edgewit"))
+    existing(target()?.join("debug/edgewit-bench"))
 }
 
 /// Builds the filters.

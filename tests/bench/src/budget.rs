@@ -17,10 +17,10 @@ use serde::Deserialize;
 use crate::{
     artifacts,
     ask::Ask,
-    contestants::edgewit::{header_filter, plugin, run_under},
+    contestants::edgewit::{header_filter, lay_out, plugin},
     load::h1::Line,
     options::Budget,
-    program::{BACK, Program, find, free_port},
+    program::{BACK, FRONT, Program, find, free_port},
     servers::local,
 };
 
@@ -64,10 +64,7 @@ pub(crate) fn run(options: &Budget) -> Result<()> {
     if !options.no_build {
         artifacts::build_counted()?;
     }
-    let binary = match &options.binary {
-        Some(binary) => binary.clone(),
-        None => artifacts::counted()?,
-    };
+    let binary = artifacts::counted()?;
     let page = artifacts::root()?.join("tests/bench/budget.toml");
     let agreed = read(&page)?;
     let (_origin, origins) = Program::own(BACK, &["origin"])?;
@@ -136,8 +133,11 @@ impl Case<'_> {
         let text = self.config(address);
         let out = folder.path().join("callgrind.out");
         let out_file = format!("--callgrind-out-file={}", out.display());
-        let before = ["--tool=callgrind", "--separate-threads=yes", "--quiet", &out_file];
-        let mut program = run_under(self.valgrind, &before, &self.binary, folder.path(), &text)?;
+        let config = lay_out(folder.path(), &text)?.display().to_string();
+        let binary = self.binary.display().to_string();
+        let tool = ["--tool=callgrind", "--separate-threads=yes", "--quiet", &out_file];
+        let arguments = [tool.as_slice(), &[&binary, "gateway", &config]].concat();
+        let mut program = Program::start(FRONT, self.valgrind, &arguments)?;
         program.listens_on(address)?;
         local(async {
             let mut line = Line::connect(address, &Ask::small()).await?;

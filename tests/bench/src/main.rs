@@ -47,6 +47,10 @@ use clap::Parser;
 
 use options::{Command, Options};
 
+/// That of the server, so that what is measured beside it has no other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<()> {
     let options = Options::parse();
     match &options.command {
@@ -55,6 +59,8 @@ fn main() -> Result<()> {
         Some(Command::Growth(options)) => growth::run(options),
         Some(Command::Budget(options)) => budget::run(options),
         Some(Command::Origin) => servers::origin::serve(),
+        Some(Command::Gateway { config }) => servers::gateway::serve(config.clone()),
+        Some(Command::CompileWorker) => servers::gateway::compile(),
         Some(Command::Relay { to }) => servers::relay::serve(*to),
         Some(Command::Proxy { to, tls: Some(folder), .. }) => {
             servers::proxy::serve_tls(*to, folder)

@@ -33,6 +33,15 @@ pub(crate) enum Command {
         /// Address of the origin
         to: SocketAddr,
     },
+    /// Serve as Edgewit with a small pool
+    #[command(hide = true)]
+    Gateway {
+        /// Configuration
+        config: PathBuf,
+    },
+    /// Compile a component, for that
+    #[command(hide = true)]
+    CompileWorker,
     /// Serve as the bare hyper proxy
     #[command(hide = true)]
     Proxy {
@@ -119,7 +128,4 @@ pub(crate) struct Budget {
     /// Count what was built before
     #[arg(long)]
     pub(crate) no_build: bool,
-    /// Binary of the server, instead of the build that the budget is for
-    #[arg(long)]
-    pub(crate) binary: Option<PathBuf>,
 }

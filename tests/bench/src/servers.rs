@@ -1,10 +1,12 @@
-//! Our own modes: the origin, and the two proxies that show what is possible.
+//! Our own modes: the origin, the two proxies that show what is possible, and the server whose instructions are counted.
 
 pub(crate) mod origin;
 
 pub(crate) mod relay;
 
 pub(crate) mod proxy;
+
+pub(crate) mod gateway;
 
 use std::net::SocketAddr;
 

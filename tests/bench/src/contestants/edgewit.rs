@@ -1,6 +1,9 @@
 //! Edgewit itself.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -45,27 +48,12 @@ pub(super) fn start(stage: &Stage<'_>) -> Result<Started> {
 
 /// Writes the configuration and the components that it names into a folder, and starts the server there.
 pub(crate) fn run(edgewit: &Path, folder: &Path, text: &str) -> Result<Program> {
-    let arguments = lay_out(folder, text)?;
-    Program::start(FRONT, edgewit, &arguments)
+    let file = lay_out(folder, text)?.display().to_string();
+    Program::start(FRONT, edgewit, &["run", "--quiet", "-c", &file])
 }
 
-/// The same inside another program, which gets these arguments before.
-pub(crate) fn run_under(
-    outer: &Path,
-    before: &[&str],
-    edgewit: &Path,
-    folder: &Path,
-    text: &str,
-) -> Result<Program> {
-    let own = lay_out(folder, text)?;
-    let program = [edgewit.display().to_string()];
-    let before = before.iter().map(ToString::to_string);
-    let arguments: Vec<String> = before.chain(program).chain(own).collect();
-    Program::start(FRONT, outer, &arguments)
-}
-
-/// Puts everything into a folder; the arguments with which the server is started.
-fn lay_out(folder: &Path, text: &str) -> Result<Vec<String>> {
+/// Puts everything into a folder; the file with the configuration.
+pub(crate) fn lay_out(folder: &Path, text: &str) -> Result<PathBuf> {
     let plugins = folder.join("plugins");
     fs::create_dir_all(&plugins)?;
     for name in artifacts::PLUGINS.into_iter().chain([BODY]) {
@@ -77,7 +65,7 @@ fn lay_out(folder: &Path, text: &str) -> Result<Vec<String>> {
     }
     let file = folder.join("edgewit.toml");
     fs::write(&file, text)?;
-    Ok(["run", "--quiet", "-c", &file.display().to_string()].map(str::to_owned).into())
+    Ok(file)
 }
 
 /// The tables of plugins, and the list of a route.
