@@ -157,7 +157,7 @@ impl Case<'_> {
         format!(
             "[server]\nworkers = 1\ndrain-delay = \"0s\"\n[admin]\nlisten = \"off\"\n\
              [listeners.web]\nlisten = \"{address}\"\n\
-             [limits]\ntime = \"10s\"\ninstantiate-time = \"10s\"\n{plugin}\
+             [limits]\ntime = \"60s\"\ninstantiate-time = \"60s\"\nconfigure-time = \"60s\"\n{plugin}\
              [upstreams.origin]\nservers = [\"http://{}\"]\n\
              [routes.bench]\nmatch = \"/{{*rest}}\"\nfilters = [{}]\nupstream = \"origin\"\n\
              [telemetry]\naccess-log = {{ file = \"access.log\" }}\n",

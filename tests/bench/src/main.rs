@@ -60,7 +60,6 @@ fn main() -> Result<()> {
         Some(Command::Budget(options)) => budget::run(options),
         Some(Command::Origin) => servers::origin::serve(),
         Some(Command::Gateway { config }) => servers::gateway::serve(config.clone()),
-        Some(Command::CompileWorker) => servers::gateway::compile(),
         Some(Command::Relay { to }) => servers::relay::serve(*to),
         Some(Command::Proxy { to, tls: Some(folder), .. }) => {
             servers::proxy::serve_tls(*to, folder)

@@ -39,9 +39,6 @@ pub(crate) enum Command {
         /// Configuration
         config: PathBuf,
     },
-    /// Compile a component, for that
-    #[command(hide = true)]
-    CompileWorker,
     /// Serve as the bare hyper proxy
     #[command(hide = true)]
     Proxy {
