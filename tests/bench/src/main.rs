@@ -1,66 +1,69 @@
-//! What does a request cost? Edgewit beside a byte relay and a bare hyper proxy, in the same run.
+//! What does a request cost? Edgewit beside nginx, HAProxy, a bare hyper proxy and a byte relay, in the same run.
 //!
-//! `cargo run --release -p edgewit-bench` builds the host and the filters, starts every contestant once, and loads them
-//! one after the other in rounds, so that what the machine does meanwhile meets all of them. Compared is the processor
-//! time of the contestant's process for a request, as a ratio to the bare hyper proxy in the same round; the
-//! median over the rounds is printed. Arguments: rounds (default 7) and milliseconds of a turn (default 1000); with
-//! `--no-build` before them what was built before is measured.
+//! `cargo run --release -p edgewit-bench` builds the host and the filters, starts the contestants of a scenario, and loads
+//! them one after the other in rounds with nginx between them, so that what the machine does meanwhile meets all of them.
+//! Compared is the processor time of the contestant's processes for a request, as a ratio to the turns of nginx right
+//! before and after. Contestants are pinned to the first core, origin and load to the second.
 //!
-//! Contestants are pinned to one core and the origin to the other, where `taskset` is at hand; the load runs where the
-//! system puts it.
+//! What the parts cost by themselves is asked with `micro`, how cost grows with the configuration with `growth`, and how
+//! many instructions a request may take with `budget`. Start reading at [`compare`].
+
+mod options;
+
+mod compare;
+
+mod scenario;
+
+mod work;
+
+mod ask;
 
 mod contestant;
 
+mod contestants;
+
+mod program;
+
+mod artifacts;
+
+mod certificate;
+
+mod cpu;
+
 mod load;
-
-mod origin;
-
-mod proxy;
-
-mod relay;
 
 mod report;
 
-use std::time::Duration;
+mod servers;
 
-use anyhow::{Context, Result, bail};
+mod micro;
+
+mod growth;
+
+mod budget;
+
+use anyhow::Result;
+use clap::Parser;
+
+use options::{Command, Options};
+
+/// That of the server, so that what is measured beside it has no other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["origin"] => origin::serve(),
-        ["relay", to] => relay::serve(to.parse()?),
-        ["proxy", to] => proxy::serve(to.parse()?),
-        ["--no-build", rest @ ..] => bench(rest),
-        rest => contestant::build().and_then(|()| bench(rest)),
-    }
-}
-
-fn number(text: &str) -> Result<u64> {
-    text.parse().with_context(|| format!("`{text}` is not a number"))
-}
-
-fn bench(args: &[&str]) -> Result<()> {
-    let (rounds, millis) = match args {
-        [] => (7, 1_000),
-        [rounds] => (number(rounds)?, 1_000),
-        [rounds, millis] => (number(rounds)?, number(millis)?),
-        _ => bail!("usage: edgewit-bench [--no-build] [ROUNDS [MILLISECONDS]]"),
-    };
-    let field = contestant::start_all()?;
-    let mut table = report::Table::new(&field);
-    let turn = Duration::from_millis(millis);
-    for contestant in &field {
-        contestant.verify()?;
-        load::run(contestant.address, turn / 4)?; // connections, caches and branch predictors
-    }
-    for round in 0..rounds {
-        for (index, contestant) in field.iter().enumerate() {
-            let before = contestant.cpu()?;
-            let sample = load::run(contestant.address, turn)?;
-            table.add(index, round, sample, contestant.cpu()? - before);
+    let options = Options::parse();
+    match &options.command {
+        None => compare::run(&options.compare),
+        Some(Command::Micro(options)) => micro::run(options),
+        Some(Command::Growth(options)) => growth::run(options),
+        Some(Command::Budget(options)) => budget::run(options),
+        Some(Command::Origin) => servers::origin::serve(),
+        Some(Command::Gateway { config }) => servers::gateway::serve(config.clone()),
+        Some(Command::Relay { to }) => servers::relay::serve(*to),
+        Some(Command::Proxy { to, tls: Some(folder), .. }) => {
+            servers::proxy::serve_tls(*to, folder)
         }
+        Some(Command::Proxy { to, inline, .. }) => servers::proxy::serve(*to, *inline),
     }
-    table.print(&field)
 }

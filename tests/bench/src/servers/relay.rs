@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use tokio::net::TcpStream;
 
-use crate::origin::{announce, local};
+use super::{announce, bind, local};
 
+/// Relays each connection to a connection of its own.
 pub(crate) fn serve(to: SocketAddr) -> Result<()> {
     local(async move {
-        let listener = announce().await?;
+        let listener = bind().await?;
+        announce(&[listener.local_addr()?]);
         loop {
             let (mut client, _) = listener.accept().await?;
             client.set_nodelay(true)?;
