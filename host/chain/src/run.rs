@@ -9,7 +9,7 @@ use http::HeaderMap;
 
 use crate::{
     breaker::Probe,
-    chain::Chain,
+    chain::{Chain, Link},
     exchange::Exchange,
     filter::{Allowance, Call, Instance, Outcome},
     header_out::HeaderOut,
@@ -124,7 +124,7 @@ type Step = ControlFlow<Passage>;
 
 impl Run {
     pub(crate) fn new(chain: Arc<Chain>, exchange: Box<Exchange>) -> Self {
-        let slot = |link: &crate::Link| Slot {
+        let slot = |link: &Link| Slot {
             instance: None,
             state: Vec::new(),
             left: link.filter.allowance(),
@@ -163,7 +163,7 @@ impl Run {
 
     /// The first filter that is slow, of those that may be asked in one of these phases. A step in which it is asked is better
     /// done on a thread that nobody else waits for: a run can be sent there between two steps.
-    pub fn slow(&self, phases: Phases) -> Option<&PluginName> {
+    pub fn slow(&self, phases: Phases) -> Option<&Link> {
         if !self.phases().meets(phases) {
             return None;
         }
@@ -173,7 +173,7 @@ impl Run {
         };
         let mut links = self.chain.links().iter().enumerate();
         let (_, link) = links.find(|(index, link)| asks(*index) && link.filter.is_slow())?;
-        Some(link.filter.plugin())
+        Some(link)
     }
 
     /// Does a step in which no slow filter is called, because there is no room for it: it fails instead, and its `on-error`

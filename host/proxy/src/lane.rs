@@ -69,6 +69,9 @@ impl Lane {
     /// Has a job done, unless too many of this plugin wait or there is no thread: then it comes back.
     pub(crate) fn send(&self, plugin: &PluginName, job: Job) -> Result<(), Job> {
         let mut state = self.inner.lock();
+        if state.is_over {
+            return Err(job);
+        }
         if state.idle == 0 && state.threads < self.inner.most_threads {
             match self.start() {
                 Ok(()) => state.threads += 1,
@@ -86,6 +89,12 @@ impl Lane {
         Ok(())
     }
 
+    /// Refuses what waits and what still comes.
+    pub(crate) fn close(&self) {
+        self.inner.lock().is_over = true;
+        self.inner.work.notify_all();
+    }
+
     fn start(&self) -> io::Result<()> {
         let inner = Arc::clone(&self.inner);
         let thread = std::thread::Builder::new().name("lane".to_owned());
@@ -97,8 +106,7 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.inner.lock().is_over = true;
-        self.inner.work.notify_all();
+        self.close();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
             let _ = thread.join();

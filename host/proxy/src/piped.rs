@@ -248,7 +248,7 @@ impl Pipe {
     /// What becomes of a chunk; `None`: it is away.
     fn push(&mut self, chunk: Bytes, end: bool) -> Option<BodyPass> {
         let Machine::Here(mut machine) = std::mem::replace(&mut self.machine, Machine::Lost) else {
-            return None;
+            return Some(BodyPass::Cut);
         };
         let phases = machine.phases();
         if let Some(mut run) = self.run.at_hand(phases) {

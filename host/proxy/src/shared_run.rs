@@ -100,14 +100,21 @@ impl SharedRun {
         step: impl FnOnce(&mut Run) -> T + Send + 'static,
     ) -> T {
         let turn = self.turn.acquire().await;
-        let slow = self.borrow().slow(phases).cloned();
-        let Some(plugin) = slow else { return step(&mut self.borrow_mut()) };
+        let Some(plugin) = self.set_aside(phases) else { return step(&mut self.borrow_mut()) };
         if let Ok(turn) = turn {
             turn.forget(); // until the run comes back
         }
         let done = self.send(&plugin, step).await.expect("every job is done");
         self.here().await;
         done.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// The plugin for which a step in these phases goes to the lane, if it still does.
+    fn set_aside(&self, phases: Phases) -> Option<PluginName> {
+        let run = self.borrow();
+        let link = run.slow(phases)?;
+        link.observer.set_aside();
+        Some(link.filter.plugin().clone())
     }
 
     /// Sends the run to the lane, for one step.
