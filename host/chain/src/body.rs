@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     needs::BodyMode,
-    phase::Phase,
+    phase::{Phase, Phases},
     run::{Failed, Run},
     stop::{Stop, StopReason},
     verdict::{Answer, BodyVerdict},
@@ -76,6 +76,11 @@ impl BodyPipe {
     /// Does a filter still hold the body back to decide about it? Until it does not, nothing may be forwarded.
     pub fn holds(&self) -> bool {
         self.stages.iter().any(Stage::holds)
+    }
+
+    /// The phases in which filters are asked about it.
+    pub fn phases(&self) -> Phases {
+        Phases::NONE.with(self.direction.phase())
     }
 
     /// Puts a chunk in. `end`: nothing follows; then this must be the last call.

@@ -41,6 +41,9 @@ pub trait Observer: Send + Sync {
 
     /// A request came while the filter is in quarantine, so that it was not called.
     fn held(&self) {}
+
+    /// The filter is slow, so a step of a request in which it may be asked is done where nobody else waits for it.
+    fn set_aside(&self) {}
 }
 
 impl Chain {

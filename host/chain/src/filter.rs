@@ -38,6 +38,11 @@ pub trait Filter: Send + Sync {
 
     /// Is room for instances short, so that those that only wait should be dropped?
     fn is_crowded(&self) -> bool;
+
+    /// Did its calls compute for so long lately that others should not wait for the next one?
+    fn is_slow(&self) -> bool {
+        false
+    }
 }
 
 /// A running filter. One method for each phase; calling one that the filter does not export is a [`StopReason::Abi`].

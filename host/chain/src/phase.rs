@@ -65,10 +65,13 @@ pub struct Phases(u8);
 impl Phases {
     /// No phase.
     pub const NONE: Phases = Phases(0);
+    /// Those that a request's head goes through.
+    pub const REQUEST_SIDE: Phases =
+        Phases::NONE.with(Phase::Auth).with(Phase::Routing).with(Phase::Request);
 
     /// With this phase too.
     #[must_use]
-    pub fn with(self, phase: Phase) -> Self {
+    pub const fn with(self, phase: Phase) -> Self {
         Self(self.0 | 1 << phase as u8)
     }
 
@@ -81,6 +84,11 @@ impl Phases {
     /// Is it in the set?
     pub fn has(self, phase: Phase) -> bool {
         self.0 & (1 << phase as u8) != 0
+    }
+
+    /// Is any phase in both?
+    pub fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Is any phase at or after this one in the set?
@@ -110,5 +118,6 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), [Phase::Auth, Phase::Retry]);
         assert!(set.any_from(Phase::Retry) && !set.any_from(Phase::Response));
         assert!(set.union(Phases::NONE.with(Phase::Telemetry)).any_from(Phase::Response));
+        assert!(set.meets(Phases::REQUEST_SIDE) && !set.meets(Phases::NONE.with(Phase::Routing)));
     }
 }

@@ -9,7 +9,7 @@ use http::HeaderMap;
 
 use crate::{
     breaker::Probe,
-    chain::Chain,
+    chain::{Chain, Link},
     exchange::Exchange,
     filter::{Allowance, Call, Instance, Outcome},
     header_out::HeaderOut,
@@ -33,6 +33,8 @@ pub struct Run {
     fuel: u64,
     reached: usize,
     response_side: Option<usize>,
+    /// Whether filters that are slow fail instead of being called.
+    refuses_slow: bool,
 }
 
 /// How the request side went.
@@ -122,7 +124,7 @@ type Step = ControlFlow<Passage>;
 
 impl Run {
     pub(crate) fn new(chain: Arc<Chain>, exchange: Box<Exchange>) -> Self {
-        let slot = |link: &crate::Link| Slot {
+        let slot = |link: &Link| Slot {
             instance: None,
             state: Vec::new(),
             left: link.filter.allowance(),
@@ -133,7 +135,15 @@ impl Run {
         };
         let slots = chain.links().iter().map(slot).collect();
         let fuel = chain.request_fuel();
-        Self { chain, exchange: Some(exchange), slots, fuel, reached: 0, response_side: None }
+        Self {
+            chain,
+            exchange: Some(exchange),
+            slots,
+            fuel,
+            reached: 0,
+            response_side: None,
+            refuses_slow: false,
+        }
     }
 
     /// The exchange, as the filters so far have left it.
@@ -149,6 +159,30 @@ impl Run {
     /// Phases that any filter of the chain exports.
     pub fn phases(&self) -> Phases {
         self.chain.phases()
+    }
+
+    /// The first filter that is slow, of those that may be asked in one of these phases. A step in which it is asked is better
+    /// done on a thread that nobody else waits for: a run can be sent there between two steps.
+    pub fn slow(&self, phases: Phases) -> Option<&Link> {
+        if !self.phases().meets(phases) {
+            return None;
+        }
+        let asks = |index: usize| match phases.has(Phase::Telemetry) {
+            true => self.link_phases(index).meets(phases), // even those that have failed
+            false => self.phases_of(index).meets(phases),
+        };
+        let mut links = self.chain.links().iter().enumerate();
+        let (_, link) = links.find(|(index, link)| asks(*index) && link.filter.is_slow())?;
+        Some(link)
+    }
+
+    /// Does a step in which no slow filter is called, because there is no room for it: it fails instead, and its `on-error`
+    /// decides.
+    pub fn refusing_slow<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> T {
+        self.refuses_slow = true;
+        let done = step(self);
+        self.refuses_slow = false;
+        done
     }
 
     /// Takes the request's head through the chain: auth, routing and request of the first filter, then of the second...

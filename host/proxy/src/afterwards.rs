@@ -2,8 +2,10 @@
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
-use edgewit_chain::{Run, Summary};
+use edgewit_chain::{Phase, Phases, Run, Summary};
 use tokio::{sync::Notify, task::spawn_local};
+
+use crate::shared_run::SharedRun;
 
 /// Telemetry phases of exchanges that have ended, done when the worker comes to it. Nothing is lost: what is left when
 /// the worker ends is done then.
@@ -14,14 +16,17 @@ pub(crate) struct Afterwards {
 }
 
 struct Job {
-    run: Rc<RefCell<Run>>,
-    summary: Summary,
+    run: Rc<SharedRun>,
+    /// `None`: it is done, or on its way.
+    summary: Option<Summary>,
 }
+
+const TELEMETRY: Phases = Phases::NONE.with(Phase::Telemetry);
 
 impl Afterwards {
     /// Tells the filters of a run how it ended, soon.
-    pub(crate) fn push(&self, run: Rc<RefCell<Run>>, summary: Summary) {
-        self.jobs.borrow_mut().push_back(Job { run, summary });
+    pub(crate) fn push(&self, run: Rc<SharedRun>, summary: Summary) {
+        self.jobs.borrow_mut().push_back(Job { run, summary: Some(summary) });
         self.ready.notify_one();
     }
 
@@ -31,7 +36,7 @@ impl Afterwards {
             self.ready.notified().await;
             while let Some(job) = self.take() {
                 // A task of its own, so that a job that panics ends alone.
-                spawn_local(async move { job.finish() });
+                spawn_local(job.finish());
             }
         }
     }
@@ -39,7 +44,7 @@ impl Afterwards {
     /// Does what is left.
     pub(crate) fn finish(&self) {
         while let Some(job) = self.take() {
-            job.finish();
+            drop(job);
         }
     }
 
@@ -49,9 +54,22 @@ impl Afterwards {
 }
 
 impl Job {
-    fn finish(self) {
-        if let Ok(mut run) = self.run.try_borrow_mut() {
-            run.finish(&self.summary);
+    async fn finish(mut self) {
+        self.run.here().await;
+        if let Some(summary) = self.summary.take() {
+            self.run.step(TELEMETRY, move |run: &mut Run| run.finish(&summary)).await;
+        }
+    }
+}
+
+impl Drop for Job {
+    /// The worker ends before it came to it.
+    fn drop(&mut self) {
+        let Some(summary) = self.summary.take().filter(|_| !std::thread::panicking()) else {
+            return;
+        };
+        if self.run.try_borrow().is_some() {
+            self.run.borrow_mut().finish(&summary);
         }
     }
 }

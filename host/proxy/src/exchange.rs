@@ -1,8 +1,8 @@
 //! The way of one request, step by step. Start reading here.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
-use edgewit_chain::{Passage, Phase, ResponseHead, ResponsePassage, Run};
+use edgewit_chain::{Passage, Phase, Phases, ResponseHead, ResponsePassage, Run};
 use edgewit_model::{Action, Respond};
 use http::{HeaderMap, Request, Response, header, request::Parts};
 use http_body::Body;
@@ -21,6 +21,7 @@ use crate::{
     redirect, refused,
     reply::{Reply, ReplyBody, plain_text},
     route::{Ask, Found},
+    shared_run::SharedRun,
     snapshot::{LiveRoute, Snapshot},
     template::Values,
     upgrade::Asked,
@@ -44,7 +45,7 @@ pub(crate) async fn serve(
     };
     let run = finish.run().cloned();
     let reply = match &run {
-        Some(run) => response_side(run, reply),
+        Some(run) => response_side(run, reply).await,
         None => reply,
     };
     let mut reply = reply;
@@ -79,15 +80,14 @@ async fn exchange(
     let name = route.route().name.clone();
     let (exchange, trailers) =
         admitted.into_exchange(connection, name, upstream, finish.identity());
-    let run = Rc::new(RefCell::new(route.chain().begin(exchange)));
+    let run = SharedRun::new(route.chain().begin(exchange), &connection.context.away);
     finish.routed(index, matcher, &run);
     if let Some(reply) = preflight(route, &run.borrow()) {
         return Ok(reply);
     }
     finish.wish(route.wishes(&run.borrow().exchange().fields));
 
-    let passage = run.borrow_mut().request_side(route.upstream_names());
-    match passage {
+    match request_side(route, &run).await {
         Passage::Proceed => {}
         Passage::Answer(answer) => return Ok(Reply::answer(answer)),
         Passage::Failed(failed) => return Err(failed.into()),
@@ -116,21 +116,32 @@ async fn exchange(
     }
 }
 
+/// The request side of the chain.
+async fn request_side(route: &Arc<LiveRoute>, run: &Rc<SharedRun>) -> Passage {
+    if let Some(mut run) = run.at_hand(Phases::REQUEST_SIDE) {
+        return run.request_side(route.upstream_names());
+    }
+    let route = Arc::clone(route);
+    let step = move |run: &mut Run| run.request_side(route.upstream_names());
+    run.step(Phases::REQUEST_SIDE, step).await
+}
+
 /// The response side of the chain, for whatever the answer is and wherever it came from.
-fn response_side(run: &Rc<RefCell<Run>>, mut reply: Reply) -> Reply {
-    let mut run = run.borrow_mut();
-    if !run.phases().any_from(Phase::Response) {
+async fn response_side(run: &Rc<SharedRun>, mut reply: Reply) -> Reply {
+    run.here().await;
+    if !run.borrow().phases().any_from(Phase::Response) {
         return reply;
     }
     let head = std::mem::replace(&mut reply.head, empty_head());
-    run.exchange_mut().response = Some(head);
+    run.borrow_mut().exchange_mut().response = Some(head);
     loop {
-        match run.response_side() {
+        match run.step(RESPONSE, Run::response_side).await {
             ResponsePassage::Done => break,
             ResponsePassage::Replaced(body) => {
                 reply = Reply { close: reply.close, ..Reply::full(empty_head(), body) };
             }
             ResponsePassage::Failed(failed) => {
+                let mut run = run.borrow_mut();
                 let answer = Problem::from(failed).into_reply(&run.exchange().request_id);
                 reply = Reply { close: reply.close, ..answer };
                 let head = std::mem::replace(&mut reply.head, empty_head());
@@ -138,6 +149,7 @@ fn response_side(run: &Rc<RefCell<Run>>, mut reply: Reply) -> Reply {
             }
         }
     }
+    let mut run = run.borrow_mut();
     // A copy only if somebody will look at it again.
     let is_kept = run.phases().any_from(Phase::ResponseBody);
     let response = &mut run.exchange_mut().response;
@@ -145,6 +157,8 @@ fn response_side(run: &Rc<RefCell<Run>>, mut reply: Reply) -> Reply {
     reply.head = head.unwrap_or_else(empty_head);
     reply
 }
+
+const RESPONSE: Phases = Phases::NONE.with(Phase::Response);
 
 /// Positions of the route and its matcher.
 fn find(

@@ -1,7 +1,7 @@
 //! What must happen exactly once at the end of every request, however it ends.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     net::IpAddr,
     rc::Rc,
     sync::Arc,
@@ -21,6 +21,7 @@ use crate::{
     problem::Problem,
     proxy_status::ProxyError,
     reply::grpc,
+    shared_run::SharedRun,
     snapshot::{LiveRoute, Snapshot},
 };
 
@@ -31,8 +32,10 @@ pub(crate) struct Finish {
     snapshot: Arc<Snapshot>,
     /// Positions of route and matcher.
     route: Option<(usize, usize)>,
-    run: Option<Rc<RefCell<Run>>>,
+    run: Option<Rc<SharedRun>>,
     began: Instant,
+    /// When it ended, if the rest of its end has to wait for its run.
+    ended: Option<Duration>,
     identity: Identity,
     method: Method,
     version: Version,
@@ -80,6 +83,7 @@ impl Finish {
             route: None,
             run: None,
             began: Instant::now(),
+            ended: None,
             identity: Identity::new(&parts.headers, connection.is_trusted, time),
             method: parts.method.clone(),
             version: parts.version,
@@ -111,7 +115,7 @@ impl Finish {
     }
 
     /// The route was found, the run through its filters begins.
-    pub(crate) fn routed(&mut self, route: usize, matcher: usize, run: &Rc<RefCell<Run>>) {
+    pub(crate) fn routed(&mut self, route: usize, matcher: usize, run: &Rc<SharedRun>) {
         self.route = Some((route, matcher));
         self.run = Some(Rc::clone(run));
     }
@@ -210,7 +214,7 @@ impl Finish {
         &self.request_bytes
     }
 
-    pub(crate) fn run(&self) -> Option<&Rc<RefCell<Run>>> {
+    pub(crate) fn run(&self) -> Option<&Rc<SharedRun>> {
         self.run.as_ref()
     }
 
@@ -280,6 +284,45 @@ impl Finish {
         });
     }
 
+    /// Counts the end of the request, which happens once, and gives its duration.
+    fn count(&mut self) -> Duration {
+        if let Some(counted) = self.ended {
+            return counted;
+        }
+        let duration = self.began.elapsed();
+        self.ended = Some(duration);
+        self.connection.activity.end();
+        self.connection.context.shared.active.down();
+        self.record(duration);
+        duration
+    }
+
+    /// What is left to do when `run` is back. Until then the request has its place among those of its client.
+    fn rest(&mut self, run: &Rc<SharedRun>) -> Self {
+        Self {
+            connection: Rc::clone(&self.connection),
+            snapshot: Arc::clone(&self.snapshot),
+            route: self.route,
+            run: Some(Rc::clone(run)),
+            began: self.began,
+            ended: self.ended,
+            identity: self.identity.clone(),
+            method: self.method.clone(),
+            version: self.version,
+            asked: self.asked.take(),
+            status: self.status,
+            error: self.error,
+            ending: self.ending,
+            tries: self.tries,
+            request_bytes: Rc::clone(&self.request_bytes),
+            response_bytes: self.response_bytes,
+            is_grpc: self.is_grpc,
+            blamed: self.blamed,
+            wishes: None,
+            place: self.place.take(),
+        }
+    }
+
     fn summary(&self, duration: Duration) -> Summary {
         Summary {
             status: self.status,
@@ -306,15 +349,15 @@ fn filter_line(report: SlotReport<'_>) -> Option<FilterLine<'_>> {
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        let duration = self.began.elapsed();
-        self.connection.activity.end();
-        self.connection.context.shared.active.down();
-        self.record(duration);
+        let duration = self.count();
         // While a panic unwinds the run may have lent its exchange to the filter that panicked.
         let run = self.run.take().filter(|_| !std::thread::panicking());
-        self.log(duration, run.as_ref().and_then(|run| run.try_borrow().ok()).as_deref());
+        if let Some(run) = run.as_ref().filter(|run| run.is_away()) {
+            return run.end_later(self.rest(run));
+        }
+        self.log(duration, run.as_ref().and_then(|run| run.try_borrow()).as_deref());
         if let Some(run) = run
-            && run.try_borrow().is_ok_and(|run| run.phases().has(Phase::Telemetry))
+            && run.try_borrow().is_some_and(|run| run.phases().has(Phase::Telemetry))
         {
             self.connection.context.afterwards.push(run, self.summary(duration));
         }

@@ -10,9 +10,9 @@ mod hedge;
 
 mod via;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
-use edgewit_chain::{Phase, ResponseHead, Run};
+use edgewit_chain::{Phase, ResponseHead};
 use edgewit_upstream::{Decision, InBody, OutBody, SendError, send};
 use http::{Request, Response};
 use tokio::time::{Instant, sleep};
@@ -23,6 +23,7 @@ use crate::{
     guard::Trailers,
     problem::Problem,
     reply::{Reply, Source},
+    shared_run::SharedRun,
     snapshot::LiveRoute,
     upgrade::Upgrade,
     upload::{self, Upload},
@@ -35,7 +36,7 @@ use hedge::Hedging;
 pub(crate) async fn forward(
     context: &Rc<Context>,
     route: &Arc<LiveRoute>,
-    run: &Rc<RefCell<Run>>,
+    run: &Rc<SharedRun>,
     upload: Upload,
     trailers: Trailers,
     upgrade: Option<Upgrade>,
@@ -75,6 +76,7 @@ pub(crate) async fn forward(
         request = mirror.copy(context, request);
     }
     run.borrow_mut().yield_instances();
+    let scheme = run.borrow().exchange().scheme;
 
     let mut attempts = Attempts::new(context, route, live, run, finish.began());
     loop {
@@ -98,7 +100,7 @@ pub(crate) async fn forward(
             return Ok(upload::halted(halt, finish.request_id()));
         }
         let again = unsent(&mut sent).or_else(|| spare.request());
-        match attempts.judge(&sent, again.is_some())? {
+        match attempts.judge(&sent, again.is_some()).await? {
             Decision::Again { after, elsewhere } if let Some(again) = again => {
                 drop(sent);
                 tried.elsewhere = elsewhere;
@@ -106,7 +108,6 @@ pub(crate) async fn forward(
                 request = again;
             }
             _ => {
-                let scheme = run.borrow().exchange().scheme;
                 let mut reply = reply(sent, upgrade, finish)?;
                 affinity::mark(live.upstream(), &tried, scheme, &mut reply.head.fields);
                 return Ok(reply);

@@ -57,6 +57,12 @@ mod reply;
 
 mod piped;
 
+mod shared_run;
+
+mod away;
+
+mod lane;
+
 mod problem;
 
 mod proxy_status;

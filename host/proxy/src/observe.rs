@@ -22,6 +22,7 @@ pub struct FilterObserver {
     fuel: OnceLock<Histogram>,
     stops: [OnceLock<Counter>; StopReason::ALL.len()],
     memory: OnceLock<Histogram>,
+    aside: OnceLock<Counter>,
     memory_peak: Gauge,
     events: Events,
 }
@@ -47,6 +48,7 @@ impl FilterObserver {
             fuel: OnceLock::new(),
             memory: OnceLock::new(),
             stops: Default::default(),
+            aside: OnceLock::new(),
             events: Events::new(),
         })
     }
@@ -111,6 +113,14 @@ impl Observer for FilterObserver {
         if let Some(counter) = self.stops.get(reason as usize) {
             counter.get_or_init(|| self.stop_counter(reason)).increment();
         }
+    }
+
+    fn set_aside(&self) {
+        let make = || {
+            let labels = [("plugin", self.plugin.as_str()), ("version", self.version.as_str())];
+            self.metrics.counter(&families::FILTER_ASIDE, &labels)
+        };
+        self.aside.get_or_init(make).increment();
     }
 
     fn stopped(&self, report: &CallReport, stop: &Stop, request_id: &str) {
@@ -188,6 +198,7 @@ mod tests {
         let stopped = report(Outcome::Stop(StopReason::Fuel));
         observer.called(&stopped);
         observer.stopped(&stopped, &Stop::new(StopReason::Fuel, "limit"), "id");
+        observer.set_aside();
         let text = metrics.text();
         for line in [
             r#"edgewit_filter_duration_seconds_count{route="orders",plugin="jwt",version="1.4",phase="auth",outcome="proceed"} 1"#,
@@ -195,6 +206,7 @@ mod tests {
             r#"edgewit_filter_fuel_sum{route="orders",plugin="jwt",version="1.4"} 4000"#,
             r#"edgewit_filter_memory_peak_bytes{plugin="jwt",version="1.4"} 4096"#,
             r#"edgewit_filter_stops_total{plugin="jwt",version="1.4",reason="fuel"} 1"#,
+            r#"edgewit_filter_aside_total{plugin="jwt",version="1.4"} 1"#,
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

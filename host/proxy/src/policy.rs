@@ -1,9 +1,9 @@
 //! What a route does beside forwarding, ready to be used: parameters, faults, copies.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
-use edgewit_chain::{ResponseHead, Run};
+use edgewit_chain::ResponseHead;
 use edgewit_model::{Action, Edits, Encoding, PathRewrite, Route, SplitOn};
 use edgewit_telemetry::{Counter, Metrics, families};
 use edgewit_upstream::Upstream;
@@ -19,6 +19,7 @@ use crate::{
     random,
     reply::Reply,
     route::cookies,
+    shared_run::SharedRun,
     snapshot::LiveRoute,
     template::{Captures, Values},
 };
@@ -146,7 +147,7 @@ pub(crate) struct Shaping<'a> {
     pub(crate) route: &'a LiveRoute,
     /// Position of the matcher that fitted.
     pub(crate) matcher: usize,
-    pub(crate) run: &'a Rc<RefCell<Run>>,
+    pub(crate) run: &'a Rc<SharedRun>,
 }
 
 /// What the route does with an answer after the filters, whoever answered: permissions for other origins, then header

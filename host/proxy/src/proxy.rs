@@ -16,6 +16,7 @@ use edgewit_telemetry::{Metrics, UpDown, families};
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    lane::Lane,
     listen::{Adopted, ListenError, Plan, Renewal, Socket, Sources},
     loads::Loads,
     refused::Refusals,
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) tunnels: UpDown,
     pub(crate) refusals: Refusals,
     pub(crate) loads: Loads,
+    pub(crate) lane: Arc<Lane>,
 }
 
 /// Open connections of all listeners and workers.
@@ -84,6 +86,7 @@ impl Proxy {
         metrics: &Arc<Metrics>,
         snapshot: Arc<Snapshot>,
     ) -> io::Result<Self> {
+        let count = workers.map_or_else(default_workers, |n| n.max(1));
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::new(snapshot),
             active: metrics.up_down(&families::SERVER_ACTIVE_REQUESTS, &[]),
@@ -92,8 +95,8 @@ impl Proxy {
             tunnels: metrics.up_down(&families::TUNNELS, &[]),
             refusals: Refusals::new(metrics),
             loads: Loads::new(),
+            lane: Arc::new(Lane::new(count)),
         });
-        let count = workers.map_or_else(default_workers, |n| n.max(1));
         let start = |index| Worker::start(index, Arc::clone(&shared));
         let workers = (0..count).map(start).collect::<io::Result<_>>()?;
         let (sockets, adopted, metrics) = (Mutex::default(), Mutex::default(), Arc::clone(metrics));
@@ -195,6 +198,13 @@ impl Proxy {
             }
             sleep(DRAIN_POLL).await;
         }
+    }
+}
+
+impl Drop for Proxy {
+    /// Workers end when the last of their requests is back from the lane.
+    fn drop(&mut self) {
+        self.shared.lane.close();
     }
 }
 

@@ -3,14 +3,13 @@
 pub(crate) mod grpc;
 
 use std::{
-    cell::RefCell,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use edgewit_chain::{Answer, Direction, ResponseHead, Run, SummaryEnding};
+use edgewit_chain::{Answer, Direction, ResponseHead, SummaryEnding};
 use edgewit_upstream::{BodyError, InBody};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
@@ -24,6 +23,7 @@ use crate::{
     policy,
     problem::Problem,
     proxy_status::{self, ProxyError},
+    shared_run::SharedRun,
     upgrade::Switched,
 };
 
@@ -79,7 +79,7 @@ impl Reply {
     /// Makes the response: framing, fields of the host, and the body through the filters that want it.
     pub(crate) async fn send(
         mut self,
-        run: Option<&Rc<RefCell<Run>>>,
+        run: Option<&Rc<SharedRun>>,
         watch: Option<Rc<StreamWatch>>,
         mut finish: Finish,
     ) -> Response<ReplyBody> {
@@ -114,6 +114,9 @@ impl Reply {
                     finish.blame(ProxyError::ResponseIncomplete);
                 }
                 self = replaced(halt, finish.request_id());
+                if let Some(run) = run {
+                    run.here().await; // the request's body may still be on its way
+                }
                 policy::shape(&finish, &mut self);
                 self = self.of_host(&finish);
                 let source = std::mem::replace(&mut self.source, Source::Empty);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use edgewit_chain::{Direction, Run};
+use edgewit_chain::Direction;
 use edgewit_upstream::{BodyError, Cause, OutBody};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -20,6 +20,7 @@ use crate::{
     piped::{Halt, Piped},
     problem::Problem,
     reply::Reply,
+    shared_run::SharedRun,
 };
 use client::ClientBody;
 pub(crate) use client::ClientFault;
@@ -49,7 +50,7 @@ impl Upload {
     pub(crate) fn new(
         incoming: Incoming,
         limits: UploadLimits,
-        run: &Rc<RefCell<Run>>,
+        run: &Rc<SharedRun>,
         read: &Rc<Cell<u64>>,
     ) -> Result<Self, Problem> {
         if incoming.size_hint().lower() > limits.size {

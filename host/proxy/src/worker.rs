@@ -25,6 +25,7 @@ use tokio::{
 
 use crate::{
     afterwards::Afterwards,
+    away::Away,
     listen::{ListenerId, LiveListener, accept_all},
     proxy::Shared,
 };
@@ -53,6 +54,7 @@ pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pools: Pools,
     pub(crate) afterwards: Rc<Afterwards>,
+    pub(crate) away: Rc<Away>,
 }
 
 /// A listener on this worker. Dropping the sender stops it.
@@ -116,11 +118,17 @@ fn run(
 ) {
     edgewit_telemetry::enter_worker(index);
     let afterwards = Rc::new(Afterwards::default());
-    let context =
-        Rc::new(Context { shared, pools: Pools::new(), afterwards: Rc::clone(&afterwards) });
+    let away = Away::new(Arc::clone(&shared.lane));
+    let context = Rc::new(Context {
+        shared,
+        pools: Pools::new(),
+        afterwards: Rc::clone(&afterwards),
+        away: Rc::clone(&away),
+    });
     runtime.block_on(obey(&context, commands, unfinished));
     drop(context);
     drop(runtime); // cuts what still runs
+    away.finish();
     afterwards.finish();
 }
 
@@ -131,6 +139,8 @@ async fn obey(
 ) {
     let after = Rc::clone(&context.afterwards);
     spawn_local(async move { after.work().await });
+    let away = Rc::clone(&context.away);
+    spawn_local(async move { away.work().await });
     let mut listeners: HashMap<ListenerId, Accepting> = HashMap::new();
     while let Some(command) = commands.recv().await {
         match command {

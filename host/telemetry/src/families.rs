@@ -139,6 +139,9 @@ families! {
     /// Filters that were stopped.
     FILTER_STOPS = "edgewit_filter_stops", Kind::Counter,
         "Calls of filters that were stopped, by reason";
+    /// Steps of requests that were not done on a worker.
+    FILTER_ASIDE = "edgewit_filter_aside", Kind::Counter,
+        "Steps of requests that were done apart from the workers because calls of the filter compute long";
     /// Plugins that serve.
     PLUGIN_INFO = "edgewit_plugin", Kind::Info, "Plugins that serve";
     /// Attempts to replace a plugin.

@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use edgewit_chain::{Allowance, Filter, Instance, Needs, Phase, Phases, Stop, StopReason};
@@ -57,16 +57,13 @@ pub(crate) struct Inner {
     /// Handed to `configure` by each instance, if the component could not be snapshotted.
     config: Option<String>,
     recycle: Option<u32>,
-    lanes: [Lane; SHARDS],
+    idle: [Idle; SHARDS],
+    debt: Debt,
     crowded: u64,
 }
 
-/// What belongs to one thread. Two share it only beyond 16 workers, so that its lock is free.
-#[derive(Default)]
-struct Lane {
-    idle: Mutex<Vec<Running>>,
-    debt: Debt,
-}
+/// Instances that one thread can use again. Two threads share them only beyond 16, so that the lock is free.
+type Idle = Mutex<Vec<Running>>;
 
 /// What is known of a loaded filter, for the admin endpoint and `plugin inspect`.
 #[derive(Debug, Clone, Serialize)]
@@ -143,7 +140,8 @@ impl WasmFilter {
             shared,
             config: (!facts.snapshotted).then_some(config),
             recycle,
-            lanes: Default::default(),
+            idle: Default::default(),
+            debt: Debt::default(),
             crowded: u64::from(runtime.instances() / 2),
         };
         let filter = Arc::new(Self { inner: Arc::new(inner) });
@@ -232,17 +230,23 @@ impl Filter for WasmFilter {
     }
 
     fn start(&self) -> Result<Box<dyn Instance>, Stop> {
-        let idle = self.inner.recycle.and_then(|_| self.inner.shard().pop());
+        let shard = shard();
+        let idle = self.inner.recycle.and_then(|_| self.inner.idle(shard)?.pop());
         let running = match idle {
             Some(running) => running,
             None => self.inner.fresh()?,
         };
-        Ok(Box::new(WasmInstance::new(Arc::clone(&self.inner), running)))
+        Ok(Box::new(WasmInstance::new(Arc::clone(&self.inner), shard, running)))
     }
 
     fn is_crowded(&self) -> bool {
         let metrics = self.inner.engine.pooling_allocator_metrics();
         metrics.is_some_and(|m| m.component_instances() > self.inner.crowded)
+    }
+
+    fn is_slow(&self) -> bool {
+        let debt = &self.inner.debt;
+        !debt.is_clear() && debt.is_too_much(clock::monotonic_us())
     }
 }
 
@@ -256,10 +260,9 @@ impl Inner {
         time::begin(&mut store, self.limits.instantiate_time);
         store.set_hostcall_fuel(self.limits.host_bytes.as_usize());
         self.set_fuel(&mut store, self.limits.fuel)?;
-        let instance = match self.pre.instantiate(&mut store) {
-            Ok(instance) => instance,
-            Err(error) => return Err(self.stopped(&store, &error)),
-        };
+        let instance = self.pre.instantiate(&mut store);
+        self.count_time(&store);
+        let instance = instance.map_err(|e| stop::classify(&e, &store.data().limiter))?;
         let mut running = Running::new(store, instance);
         if let Some(config) = &self.config {
             self.configure(&mut running, config)?;
@@ -276,32 +279,18 @@ impl Inner {
         let configured = indices
             .load(&mut *store, instance)
             .and_then(|guest| guest.call_configure(&mut *store, config));
+        self.count_time(store);
         match configured {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(message)) => Err(Stop::new(StopReason::Error, message)),
-            Err(error) => Err(self.stopped(store, &error)),
+            Err(error) => Err(stop::classify(&error, &store.data().limiter)),
         }
     }
 
-    /// Why starting it did not succeed; what it took is owed.
-    fn stopped(&self, store: &Store<State>, error: &wasmtime::Error) -> Stop {
-        if let Some(wasted) = store.data().time.used() {
-            self.wasted(wasted);
-        }
-        stop::classify(error, &store.data().limiter)
-    }
-
-    /// A call on this thread took that long and came to nothing.
-    pub(crate) fn wasted(&self, time: Duration) {
-        self.lane().debt.add(clock::monotonic_us(), self.limits.time, time);
-    }
-
-    /// How long a call on this thread may compute: less than its limit while too many of them came to nothing.
-    pub(crate) fn time_limit(&self) -> Duration {
-        let debt = &self.lane().debt;
-        match debt.is_clear() {
-            true => self.limits.time,
-            false => debt.limit(clock::monotonic_us(), self.limits.time),
+    /// A call in this store came to its end, whatever that was.
+    pub(crate) fn count_time(&self, store: &Store<State>) {
+        if let Some(computed) = store.data().time.used() {
+            self.debt.add(clock::monotonic_us(), computed);
         }
     }
 
@@ -310,29 +299,31 @@ impl Inner {
     }
 
     /// Takes an instance back after a request, if this filter reuses instances and this one is still good.
-    pub(crate) fn take_back(&self, mut running: Running) {
+    pub(crate) fn take_back(&self, shard: usize, mut running: Running) {
         let Some(recycle) = self.recycle else { return };
         running.requests += 1;
         if running.requests < recycle && !running.has_grown() {
             if let Some(wasi) = &running.store.data().wasi {
                 wasi.renew();
             }
-            self.shard().push(running);
+            if let Some(mut idle) = self.idle(shard) {
+                idle.push(running);
+            }
         }
     }
 
-    /// The idle instances of this thread.
-    fn shard(&self) -> MutexGuard<'_, Vec<Running>> {
-        self.lane().idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self, shard: usize) -> Option<MutexGuard<'_, Vec<Running>>> {
+        Some(self.idle.get(shard)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
 
-    fn lane(&self) -> &Lane {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        }
-        &self.lanes[SHARD.with(|s| *s)]
+/// Which idle instances belong to this thread.
+fn shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
     }
+    SHARD.with(|shard| *shard)
 }
 
 /// Where the exported functions are, for each phase that is exported.

@@ -66,13 +66,15 @@ impl Running {
 /// An instance lent to one request.
 pub(crate) struct WasmInstance {
     filter: Arc<Inner>,
+    /// Where it goes when it is idle: a run may end on another thread than it began on.
+    shard: usize,
     /// `None` after a trap: a component that was stopped cannot be entered again.
     running: Option<Running>,
 }
 
 impl WasmInstance {
-    pub(crate) fn new(filter: Arc<Inner>, running: Running) -> Self {
-        Self { filter, running: Some(running) }
+    pub(crate) fn new(filter: Arc<Inner>, shard: usize, running: Running) -> Self {
+        Self { filter, shard, running: Some(running) }
     }
 
     /// Lends the exchange to the store, sets the limits, asks, and takes everything back, however it ended.
@@ -95,7 +97,7 @@ impl WasmInstance {
         };
         let limits = &self.filter.limits;
         let fuel = allowance.fuel.saturating_sub(std::mem::take(&mut running.start_fuel));
-        time::begin_within(&mut running.store, self.filter.time_limit(), limits.time);
+        time::begin(&mut running.store, limits.time);
         running.store.set_hostcall_fuel(limits.host_bytes.as_usize());
         let data = running.store.data_mut();
         data.allowance = allowance;
@@ -108,7 +110,7 @@ impl WasmInstance {
         left.fuel = running.store.get_fuel().unwrap_or(0);
         let memory_peak = running.store.data().limiter.memory() as u64;
         let exchange = running.store.data_mut().exchange.take().expect(LENT);
-        let used = running.store.data().time.used();
+        self.filter.count_time(&running.store);
         let (verdict, state) = match answered {
             Ok((verdict, new_state)) => {
                 self.running = Some(running);
@@ -121,22 +123,12 @@ impl WasmInstance {
             }
             Err(Failure::Stop(stop)) => (Err(stop), state),
             Err(Failure::Wasm(error)) => {
-                let mut stop = stop::classify(&error, &running.store.data().limiter);
-                if running.store.data().time.is_lower_than(limits.time) {
-                    stop.detail += LOWERED;
-                }
-                (Err(stop), state)
+                (Err(stop::classify(&error, &running.store.data().limiter)), state)
             }
         };
-        if let (Err(_), Some(wasted)) = (&verdict, used) {
-            self.filter.wasted(wasted);
-        }
         Returned { exchange, state, left, memory_peak, verdict }
     }
 }
-
-/// What a stop says if the call had less time than the operator gave.
-const LOWERED: &str = "; calls have two ticks while too many of them come to nothing";
 
 const LENT: &str = "the exchange stays in the store during a call";
 
@@ -242,7 +234,7 @@ impl Instance for WasmInstance {
 impl Drop for WasmInstance {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
-            self.filter.take_back(running);
+            self.filter.take_back(self.shard, running);
         }
     }
 }

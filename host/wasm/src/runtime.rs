@@ -141,7 +141,7 @@ pub(crate) struct Ticker {
 }
 
 /// One tick of the clock that ends calls which take too long.
-const TICK: Duration = Duration::from_millis(1);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 impl Ticker {
     pub(crate) fn start(engine: &Engine) -> wasmtime::Result<Self> {

@@ -39,7 +39,7 @@ impl State {
     ) -> Self {
         let limiter = Limiter::new(limits);
         let allowance = Allowance { fuel: 0, host_calls: limits.host_calls, log_lines: 0 };
-        let time = CallTime::new(Duration::ZERO, Duration::ZERO);
+        let time = CallTime::new(Duration::ZERO);
         Self { exchange: None, allowance, limiter, time, plugin, shared, wasi: None }
     }
 

@@ -15,8 +15,6 @@ use crate::state::State;
 #[derive(Debug)]
 pub(crate) struct CallTime {
     limit: Duration,
-    /// How long it may take by the clock, however little it could compute.
-    patience: Duration,
     /// When it was found running for the first time; `None`: it has not crossed a tick.
     since: Option<Moment>,
 }
@@ -57,14 +55,9 @@ pub(crate) enum TookTooLong {
 const WALL_FACTOR: u32 = 100;
 
 impl CallTime {
-    /// May compute for `limit`, which is less than `whole` while the filter owes time.
-    pub(crate) fn new(limit: Duration, whole: Duration) -> Self {
-        Self { limit, patience: whole.saturating_mul(WALL_FACTOR), since: None }
-    }
-
-    /// Whether the call had less than this.
-    pub(crate) fn is_lower_than(&self, limit: Duration) -> bool {
-        self.limit < limit
+    /// May compute for `limit`.
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, since: None }
     }
 
     /// Processor time that the call has taken since its first tick; `None` if it has not crossed one.
@@ -79,7 +72,7 @@ impl CallTime {
         let used = now.cpu.saturating_sub(since.cpu);
         let waited = now.wall.saturating_duration_since(since.wall);
         let left = limit.saturating_sub(used);
-        let patience = self.patience.saturating_sub(waited);
+        let patience = limit.saturating_mul(WALL_FACTOR).saturating_sub(waited);
         match () {
             () if left.is_zero() => Err(TookTooLong::Computed { used, limit }),
             () if patience.is_zero() => Err(TookTooLong::Starved { used, waited, limit }),
@@ -105,13 +98,8 @@ pub(crate) fn watch(store: &mut Store<State>) {
 
 /// A call begins that may compute for `limit`.
 pub(crate) fn begin(store: &mut Store<State>, limit: Duration) {
-    begin_within(store, limit, limit);
-}
-
-/// A call begins that may compute for `limit` instead of `whole`.
-pub(crate) fn begin_within(store: &mut Store<State>, limit: Duration, whole: Duration) {
     store.set_epoch_deadline(1);
-    store.data_mut().time = CallTime::new(limit, whole);
+    store.data_mut().time = CallTime::new(limit);
 }
 
 #[cfg(test)]
@@ -128,7 +116,7 @@ mod tests {
     #[test]
     fn a_call_ends_when_it_has_computed_for_its_limit() {
         let start = Instant::now();
-        let mut time = CallTime::new(LIMIT, LIMIT);
+        let mut time = CallTime::new(LIMIT);
         assert_eq!(time.tick(at(start, 7_000, 0)), Ok(50), "measured from the first tick on");
         assert_eq!(time.tick(at(start, 7_000 + 49_700, 60)), Ok(1), "the last part of a tick");
         let over = TookTooLong::Computed { used: LIMIT, limit: LIMIT };
@@ -138,7 +126,7 @@ mod tests {
     #[test]
     fn waiting_for_the_processor_is_not_computing() {
         let start = Instant::now();
-        let mut time = CallTime::new(LIMIT, LIMIT);
+        let mut time = CallTime::new(LIMIT);
         assert_eq!(time.tick(at(start, 0, 0)), Ok(50));
         assert_eq!(time.tick(at(start, 5_000, 500)), Ok(45));
         assert_eq!(

@@ -18,6 +18,9 @@ fn counts(reason: StopReason) -> bool {
     !matches!(reason, StopReason::Exhausted | StopReason::Error | StopReason::Quarantine)
 }
 
+/// What a stop says if the filter was not called.
+const NO_ROOM: &str = "too many requests wait for this filter, whose calls take long";
+
 /// Largest state that a filter may keep between phases, in bytes.
 pub(super) const MAX_STATE: usize = 4 << 10;
 
@@ -107,9 +110,13 @@ impl Run {
         index: usize,
         call: impl FnOnce(&mut dyn Instance, Call) -> Returned<V>,
     ) -> (Result<V, Stop>, u64, u64) {
+        let filter = &self.chain.links()[index].filter;
+        if self.refuses_slow && filter.is_slow() {
+            return (Err(Stop::new(StopReason::Exhausted, NO_ROOM)), 0, 0);
+        }
         let slot = &mut self.slots[index];
         if slot.instance.is_none() {
-            match self.chain.links()[index].filter.start() {
+            match filter.start() {
                 Ok(instance) => slot.instance = Some(instance),
                 Err(stop) => return (Err(stop), 0, 0),
             }

@@ -1,8 +1,8 @@
 //! Whether it is tried again.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
-use edgewit_chain::{Attempt, Ending, Failure, Phase, Proposal, ResponseHead, Run};
+use edgewit_chain::{Attempt, Ending, Failure, Phase, Phases, Proposal, ResponseHead, Run};
 use edgewit_upstream::{
     self as upstream, Decision, InBody, Outcome, RetryPermit, SendError, decide,
 };
@@ -12,16 +12,19 @@ use tokio::time::Instant;
 use crate::{
     problem::Problem,
     random,
+    shared_run::SharedRun,
     snapshot::{LiveRoute, LiveUpstream},
     worker::Context,
 };
+
+const RETRY: Phases = Phases::NONE.with(Phase::Retry);
 
 /// The attempts of one exchange and what decides about the next.
 pub(super) struct Attempts<'a> {
     context: &'a Context,
     route: &'a Arc<LiveRoute>,
     live: &'a LiveUpstream,
-    run: &'a Rc<RefCell<Run>>,
+    run: &'a Rc<SharedRun>,
     began: Instant,
     deadline: Instant,
     number: u32,
@@ -37,7 +40,7 @@ impl<'a> Attempts<'a> {
         context: &'a Context,
         route: &'a Arc<LiveRoute>,
         live: &'a LiveUpstream,
-        run: &'a Rc<RefCell<Run>>,
+        run: &'a Rc<SharedRun>,
         began: Instant,
     ) -> Self {
         live.upstream().budget().request(Instant::now());
@@ -52,7 +55,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Whether another attempt follows the one that ended like this.
-    pub(super) fn judge(
+    pub(super) async fn judge(
         &mut self,
         sent: &Result<Response<InBody>, SendError>,
         replayable: bool,
@@ -66,7 +69,7 @@ impl<'a> Attempts<'a> {
         if let Some(reason) = self.reason.take() {
             self.context.shared.retries.count(succeeded(outcome), reason);
         }
-        let proposal = self.propose(sent)?;
+        let proposal = self.propose(sent).await?;
         let run = self.run.borrow();
         let attempt = upstream::Attempt {
             method: &run.exchange().method,
@@ -104,12 +107,12 @@ impl<'a> Attempts<'a> {
     }
 
     /// What the filters think of it.
-    fn propose(
+    async fn propose(
         &self,
         sent: &Result<Response<InBody>, SendError>,
     ) -> Result<Option<upstream::Proposal>, Problem> {
-        let mut run = self.run.borrow_mut();
-        if !run.phases().has(Phase::Retry) {
+        self.run.here().await;
+        if !self.run.borrow().phases().has(Phase::Retry) {
             return Ok(None);
         }
         let now = Instant::now();
@@ -125,11 +128,11 @@ impl<'a> Attempts<'a> {
             elapsed_ms: millis(now.saturating_duration_since(self.began)),
             remaining_ms: millis(self.deadline.saturating_duration_since(now)),
         };
-        run.exchange_mut().response = sent.as_ref().ok().map(|response| ResponseHead {
-            status: response.status(),
-            fields: response.headers().clone(),
+        self.run.borrow_mut().exchange_mut().response = sent.as_ref().ok().map(|response| {
+            ResponseHead { status: response.status(), fields: response.headers().clone() }
         });
-        let proposal = run.judge(&attempt)?;
+        let judge = move |run: &mut Run| run.judge(&attempt);
+        let proposal = self.run.step(RETRY, judge).await?;
         Ok(proposal.map(|proposal| match proposal {
             Proposal::Finish => upstream::Proposal::Finish,
             Proposal::Again { after, elsewhere } => upstream::Proposal::Again { after, elsewhere },

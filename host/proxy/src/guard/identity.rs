@@ -13,7 +13,7 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const MAX_ID: usize = 128;
 
 /// The name of a request, and of the trace it is part of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) request_id: Box<str>,
     trace: Trace,

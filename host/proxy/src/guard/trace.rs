@@ -8,7 +8,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The trace that a request is part of, with our own span in it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Trace {
     /// `traceparent` as it is sent on.
     parent: String,

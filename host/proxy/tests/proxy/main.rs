@@ -12,6 +12,8 @@ mod bodies;
 
 mod filters;
 
+mod lane;
+
 mod retries;
 
 mod resilience;

@@ -29,6 +29,8 @@ pub(crate) struct Native {
     pub(crate) on_retry: Option<Box<OnRetry>>,
     pub(crate) seen: Option<Seen>,
     pub(crate) on_route: Option<Box<OnRoute>>,
+    /// Its calls are made where nobody else waits.
+    pub(crate) slow: bool,
 }
 
 /// What the telemetry phase was told, in order.
@@ -99,6 +101,10 @@ impl Filter for Live {
 
     fn is_crowded(&self) -> bool {
         true
+    }
+
+    fn is_slow(&self) -> bool {
+        self.0.slow
     }
 }
 
