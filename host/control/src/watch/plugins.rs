@@ -12,7 +12,7 @@ use super::settle::{Look, Settle};
 use crate::{
     Digest,
     file::{Component, FileError, Stamp},
-    folder::{Wanted, Wish},
+    folder::{Listing, Wanted, Wish},
 };
 
 /// A plugin's file has come, changed or gone.
@@ -31,6 +31,7 @@ pub(crate) struct FileChange {
 pub(super) struct PluginFiles {
     known: BTreeMap<PluginName, Known>,
     misnamed: BTreeSet<PathBuf>,
+    shadowed: BTreeMap<PluginName, PathBuf>,
     overflow: bool,
 }
 
@@ -63,9 +64,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl PluginFiles {
     /// Looks at every file that is wanted or was known. Reads only those whose stamp is new.
     pub(super) fn look(&mut self, wanted: &Wanted, now: Instant) -> Found {
-        let listing = wanted.list();
-        self.complain(listing.misnamed, listing.overflow);
-        let mut wishes = listing.plugins;
+        let mut listing = wanted.list();
+        let mut wishes = std::mem::take(&mut listing.plugins);
+        self.complain(listing);
         let known = self.known.iter().map(|(name, known)| (name, &known.path));
         let loaded = wanted.loaded.iter().map(|(name, (path, _))| (name, path));
         for (name, path) in known.chain(loaded) {
@@ -122,16 +123,24 @@ impl PluginFiles {
     }
 
     /// Once for each file, not at each look.
-    fn complain(&mut self, misnamed: Vec<PathBuf>, overflow: bool) {
-        let misnamed: BTreeSet<_> = misnamed.into_iter().collect();
+    fn complain(&mut self, listing: Listing) {
+        let Listing { misnamed, shadowed, overflow, .. } = listing;
         for path in misnamed.difference(&self.misnamed) {
             let allowed = edgewit_model::NameError;
             tracing::warn!(path = %path.display(), "the file's stem is no plugin name: {allowed}");
+        }
+        for (plugin, path) in shadowed.iter().filter(|(name, _)| !self.shadowed.contains_key(*name))
+        {
+            tracing::warn!(
+                %plugin, path = %path.display(),
+                "not looked at: the configuration names another file for this plugin"
+            );
         }
         if overflow && !self.overflow {
             tracing::warn!("the plugin folder holds too many files; some are not looked at");
         }
         self.misnamed = misnamed;
+        self.shadowed = shadowed;
         self.overflow = overflow;
     }
 }
@@ -271,9 +280,11 @@ mod tests {
     fn one_bad_entry_does_not_hide_the_others() {
         let mut looks = Looks::new();
         fs::create_dir(looks.at("folder.wasm")).unwrap();
+        symlink("nowhere", looks.at("dangling.wasm")).unwrap();
         fs::write(looks.at("text.wasm"), "not wasm").unwrap();
         fs::write(looks.at("good.wasm"), component(1)).unwrap();
         let expected = [
+            ("dangling".to_owned(), Err(FileError::Dangling)),
             ("folder".to_owned(), Err(FileError::NotAFile("folder"))),
             ("good".to_owned(), Ok(Digest::of(&component(1)))),
             ("text".to_owned(), Err(FileError::NotWasm)),
