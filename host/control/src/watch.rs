@@ -52,6 +52,7 @@ const BURST: Duration = Duration::from_millis(5);
 pub(crate) async fn watch(mut watched: watch::Receiver<Arc<Watched>>, out: mpsc::Sender<Sight>) {
     let (bell, mut rings) = mpsc::channel(1);
     let mut eyes = Eyes::new(bell.clone());
+    let mut before: Option<Arc<Watched>> = None;
     let mut wait = Duration::ZERO;
     loop {
         tokio::select! {
@@ -62,6 +63,10 @@ pub(crate) async fn watch(mut watched: watch::Receiver<Arc<Watched>>, out: mpsc:
         }
         let now_watched = Arc::clone(&watched.borrow_and_update());
         let mut looking = eyes;
+        if !before.is_some_and(|before| Arc::ptr_eq(&before, &now_watched)) {
+            looking.plugins.renew(&now_watched.plugins);
+        }
+        before = Some(Arc::clone(&now_watched));
         let look = tokio::task::spawn_blocking(move || {
             let sights = looking.look(&now_watched);
             (looking, sights)

@@ -62,6 +62,16 @@ const REST: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl PluginFiles {
+    /// Everything was loaded anew. From now on files are compared with that, and not with what they were at the last look: a
+    /// file that is again what it was then may be another one than what was loaded meanwhile.
+    pub(super) fn renew(&mut self, wanted: &Wanted) {
+        for (name, (path, digest)) in &wanted.loaded {
+            if let Some(known) = self.known.get_mut(name).filter(|known| known.path == *path) {
+                known.settle = Settle::new(Some(Reading { stamp: None, content: Ok(*digest) }));
+            }
+        }
+    }
+
     /// Looks at every file that is wanted or was known. Reads only those whose stamp is new.
     pub(super) fn look(&mut self, wanted: &Wanted, now: Instant) -> Found {
         let mut listing = wanted.list();
@@ -192,14 +202,18 @@ mod tests {
             self.folder.path().join(name)
         }
 
-        /// Looks twice, so far apart that whatever does not move counts.
-        fn changes(&mut self) -> Vec<(String, Result<Digest, FileError>)> {
-            let wanted = Wanted {
+        fn wanted(&self) -> Wanted {
+            Wanted {
                 folder: self.folder.path().to_owned(),
                 declared: BTreeMap::new(),
                 file_size: ByteSize(1 << 10),
                 loaded: self.loaded.clone(),
-            };
+            }
+        }
+
+        /// Looks twice, so far apart that whatever does not move counts.
+        fn changes(&mut self) -> Vec<(String, Result<Digest, FileError>)> {
+            let wanted = self.wanted();
             let mut changes = self.files.look(&wanted, self.now).changes;
             self.now += PATIENCE;
             changes.extend(self.files.look(&wanted, self.now).changes);
@@ -247,6 +261,24 @@ mod tests {
         ];
         assert_eq!(looks.changes(), expected);
         assert_eq!(looks.changes(), []);
+    }
+
+    #[test]
+    fn after_a_reload_files_are_compared_with_what_it_has_loaded() {
+        let mut looks = Looks::new();
+        let path = looks.at("a.wasm");
+        replace(&path, &component(1));
+        assert_eq!(looks.changes().len(), 1);
+        // The reload has seen another content than the looks before it and after it.
+        let loaded = (path.clone(), Digest::of(&component(2)));
+        looks.loaded.insert(PluginName::new("a").unwrap(), loaded);
+        let wanted = looks.wanted();
+        looks.files.renew(&wanted);
+        assert_eq!(looks.changes(), [("a".to_owned(), Ok(Digest::of(&component(1))))]);
+        assert_eq!(looks.changes(), []);
+        replace(&path, &component(2));
+        looks.files.renew(&wanted);
+        assert_eq!(looks.changes(), [], "it is what was loaded");
     }
 
     #[test]
