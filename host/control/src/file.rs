@@ -128,7 +128,8 @@ pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
 fn unreadable(path: &Path, error: &io::Error) -> FileError {
     match error.kind() {
         io::ErrorKind::NotFound if path.is_symlink() => FileError::Dangling,
-        io::ErrorKind::NotFound => FileError::Missing,
+        // What should be its folder is none.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::Missing,
         io::ErrorKind::PermissionDenied => {
             FileError::Unreadable("this user may not read it".to_owned())
         }
