@@ -12,6 +12,8 @@ mod bodies;
 
 mod filters;
 
+mod faults;
+
 mod retries;
 
 mod resilience;
