@@ -54,6 +54,8 @@ mod swaps;
 
 mod storm;
 
+mod soak;
+
 mod golden;
 
 mod reload;
@@ -73,6 +75,10 @@ mod rolling;
 mod scarce;
 
 mod compile;
+
+mod files;
+
+mod faults;
 
 mod house;
 
