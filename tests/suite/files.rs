@@ -196,7 +196,7 @@ fn a_file_that_may_not_be_read_is_told_and_serves_once_it_may() {
     let permit = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
     let aside = site.at("aside");
     fs::copy(artifact::guest(guest::VERSION_TWO), &aside).unwrap();
-    fs::set_permissions(&aside, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&aside, fs::Permissions::from_mode(0o000)).unwrap();
     fs::rename(aside, &file).unwrap();
     site.gateway.log.wait_for(&["plugin refused: ", "this user may not read it"]);
     assert_eq!(site.gateway.get("/").header("x-response-version"), "1");
