@@ -1,7 +1,8 @@
 //! `cargo run --release -p edgewit-soak -- 20m`: everything at once for twenty minutes, then what has grown.
 //!
-//! `--program target/debug/edgewit` before the length takes another program than the one of this profile. Exit codes: 0 all
-//! bounds held and no honest request failed, 1 otherwise.
+//! `--program target/debug/edgewit` before the length takes another program than the one of this profile; a number behind it,
+//! such as `20m 10000`, goes on until there were as many swaps. Exit codes: 0 all bounds held and no honest request failed,
+//! 1 otherwise.
 
 use std::process::ExitCode;
 

@@ -11,6 +11,8 @@ pub struct Plan {
     pub length: Duration,
     /// Before the first: by then everything has happened a few times, and pools and caches have their size.
     pub warm_up: Duration,
+    /// It also goes on until so many swaps have been made.
+    pub swaps: u64,
     /// `None`: the program of the profile that this one was built in.
     pub program: Option<PathBuf>,
 }
@@ -19,22 +21,23 @@ pub struct Plan {
 const WARM_UP: Duration = Duration::from_secs(60);
 
 /// How to call it.
-const USAGE: &str = "usage: edgewit-soak [--program FILE] LENGTH, such as 20m or 90s";
+const USAGE: &str = "usage: edgewit-soak [--program FILE] LENGTH [SWAPS], such as 20m or 90s 10000";
 
 impl Plan {
     /// What the words of a command line want.
     pub fn parse(words: &[String]) -> Result<Self> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (program, length) = match words.as_slice() {
-            [length] => (None, length),
-            ["--program", program, length] => {
-                let path = std::path::absolute(program)?;
-                (Some(path), length)
-            }
+        let (program, rest) = match words.as_slice() {
+            ["--program", program, rest @ ..] => (Some(std::path::absolute(program)?), rest),
+            rest => (None, rest),
+        };
+        let (length, swaps) = match rest {
+            [length] => (length, 0),
+            [length, swaps] => (length, swaps.parse().context(USAGE)?),
             _ => bail!("{USAGE}"),
         };
         let length = self::length(length).context(USAGE)?;
-        Ok(Self { length, warm_up: WARM_UP.min(length), program })
+        Ok(Self { length, warm_up: WARM_UP.min(length), swaps, program })
     }
 }
 
@@ -59,11 +62,19 @@ mod tests {
     fn a_length_has_a_unit() {
         let plan = |words: &[&str]| {
             let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
-            Plan::parse(&words).map(|plan| (plan.length.as_secs(), plan.warm_up.as_secs()))
+            Plan::parse(&words).map(|p| (p.length.as_secs(), p.warm_up.as_secs(), p.swaps))
         };
-        assert_eq!(plan(&["20m"]).unwrap(), (1_200, 60));
-        assert_eq!(plan(&["--program", "edgewit", "5s"]).unwrap(), (5, 5));
-        for wrong in [&[][..], &["20"], &["m"], &["ä"], &["1m", "2m"], &["--program", "1m"]] {
+        assert_eq!(plan(&["20m"]).unwrap(), (1_200, 60, 0));
+        assert_eq!(plan(&["--program", "edgewit", "5s", "70"]).unwrap(), (5, 5, 70));
+        for wrong in [
+            &[][..],
+            &["20"],
+            &["m"],
+            &["ä"],
+            &["1m", "2m"],
+            &["--program", "1m"],
+            &["1m", "1", "1"],
+        ] {
             assert!(plan(wrong).is_err(), "{wrong:?}");
         }
     }

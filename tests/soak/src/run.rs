@@ -34,12 +34,12 @@ pub fn run(plan: &Plan) -> Result<Report> {
     let site = Site::start(plan.program.as_deref());
     let mut course = Course::default();
     // Whatever happens later has happened once before it is measured.
-    course.go(&site, plan.warm_up, 1);
+    course.go(&site, plan.warm_up, 0);
     let start = Sample::of_quiet(&site.gateway);
     let before = (course.requests, course.hostile.acts, course.changes.swaps);
     eprintln!("warm: {start:?} after {before:?} requests, hostile ones, and swaps");
     let begun = Instant::now();
-    course.go(&site, plan.length, 1);
+    course.go(&site, plan.length, plan.swaps);
     let took = begun.elapsed();
     let end = Sample::of_quiet(&site.gateway);
     let Course { requests, mut failed, changes, hostile } = course;
@@ -59,10 +59,11 @@ pub fn run(plan: &Plan) -> Result<Report> {
 }
 
 impl Course {
-    /// Goes on for this long, and until everything has happened that often.
-    fn go(&mut self, site: &Site, length: Duration, rounds: u64) {
+    /// Goes on for this long, until everything has happened at least once, and until there were so many swaps.
+    fn go(&mut self, site: &Site, length: Duration, swaps: u64) {
         let Self { changes, hostile, .. } = self;
-        let (changed, acted) = (changes.rounds() + rounds, hostile.rounds() + rounds);
+        let (changed, acted) = (changes.rounds() + 1, hostile.rounds() + 1);
+        let (swapped, swaps) = (AtomicU64::new(0), changes.swaps + swaps);
         let honest = Honest::start(site.gateway.address());
         let done = AtomicBool::new(false);
         let (change_rounds, hostile_rounds) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -71,6 +72,7 @@ impl Course {
                 while !done.load(Relaxed) {
                     changes.step(site);
                     change_rounds.store(changes.rounds(), Relaxed);
+                    swapped.store(changes.swaps, Relaxed);
                 }
             });
             let attacking = scope.spawn(|| {
@@ -85,6 +87,7 @@ impl Course {
             });
             let enough = |begun: Instant| {
                 begun.elapsed() >= length
+                    && swapped.load(Relaxed) >= swaps
                     && change_rounds.load(Relaxed) >= changed
                     && hostile_rounds.load(Relaxed) >= acted
             };
