@@ -62,6 +62,8 @@ mod swaps;
 
 mod storm;
 
+mod soak;
+
 mod golden;
 
 mod reload;
@@ -81,6 +83,10 @@ mod rolling;
 mod scarce;
 
 mod compile;
+
+mod files;
+
+mod faults;
 
 mod house;
 

@@ -74,6 +74,19 @@ fn thirty_swaps_are_seen_by_watching_the_folder() {
 }
 
 #[test]
+fn a_file_that_is_again_what_it_was_before_a_reload_serves_again() {
+    let origin = Origin::echo();
+    let gateway = versioned(&origin, "");
+    for _ in 0..5 {
+        gateway.put_guest(guest::VERSION_TWO, "version");
+        wait_for_version(&gateway, "2"); // by watching
+        gateway.put_guest(guest::VERSION_ONE, "version");
+        gateway.reload();
+        assert_version(&gateway, "1");
+    }
+}
+
+#[test]
 fn a_bad_version_is_refused_and_the_old_one_serves_on() {
     let origin = Origin::echo();
     let gateway = versioned(&origin, "");

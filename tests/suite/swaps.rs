@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use edgewit_harness::{Gateway, Load, Origin, Protocol, Reply, Setup, get, until};
+use edgewit_harness::{Gateway, Load, Origin, Protocol, Reply, Setup, get, until, until_or_tell};
 use rustix::process::Signal;
 
 use crate::common::{plugin, route, through, upstream, with};
@@ -64,7 +64,8 @@ fn a_thousand_swaps_under_load_lose_nothing_and_mix_nothing() {
     let (memory, files) = (gateway.memory(), gateway.open_files());
     for n in 0..SWAPS {
         swap(&gateway, n);
-        if n.is_multiple_of(100) {
+        // Often enough that an upstream does not seem to have stalled, however slow the machine is.
+        if n.is_multiple_of(10) {
             part(&mut stream, n);
         }
     }
@@ -79,9 +80,9 @@ fn a_thousand_swaps_under_load_lose_nothing_and_mix_nothing() {
     assert!(stream.read_to_end().ends_with("0\r\n\r\n"), "the stream ended as it should");
     assert!(took < Duration::from_secs(180), "{took:?}");
     until("instances to be gone", || (live_instances(&gateway) == 0.0).then_some(()));
-    // Beside a tenth: what the allocator keeps of the moments when many threads compiled and served at once.
-    let bound = memory + memory / 10 + (16 << 20);
-    until("memory to be back", || (gateway.memory() <= bound).then_some(()));
+    let bound = memory + memory / 10;
+    let what = || format!("memory to be back: {memory} before, {} now", gateway.memory());
+    until_or_tell(what, || (gateway.memory() <= bound).then_some(()));
     assert!(gateway.open_files() <= files + 4, "{files} became {}", gateway.open_files());
 }
 

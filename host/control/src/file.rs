@@ -26,6 +26,9 @@ pub enum FileError {
     /// There is no such file.
     #[error("there is no such file")]
     Missing,
+    /// There is a symbolic link of that name, but nothing where it leads.
+    #[error("it is a link that leads nowhere")]
+    Dangling,
     /// Something else has that name.
     #[error("it is a {0}, not a file")]
     NotAFile(&'static str),
@@ -99,8 +102,15 @@ impl Component {
     }
 }
 
-fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
-    // Opening a fifo would wait for a writer.
+/// All that is in a file, if it is a file and not larger than it may be. Neither a pipe nor a device makes it wait.
+pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
+    let unreadable = |error| unreadable(path, &error);
+    // It is looked at before it is opened: that alone makes some devices do something.
+    let seen = std::fs::metadata(path).map_err(unreadable)?;
+    if !seen.is_file() {
+        return Err(FileError::NotAFile(kind(&seen)));
+    }
+    // Opening what has become a pipe meanwhile would wait for a writer.
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
@@ -115,9 +125,11 @@ fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
-fn unreadable(error: io::Error) -> FileError {
+fn unreadable(path: &Path, error: &io::Error) -> FileError {
     match error.kind() {
-        io::ErrorKind::NotFound => FileError::Missing,
+        io::ErrorKind::NotFound if path.is_symlink() => FileError::Dangling,
+        // What should be its folder is none.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::Missing,
         io::ErrorKind::PermissionDenied => {
             FileError::Unreadable("this user may not read it".to_owned())
         }
@@ -247,6 +259,7 @@ mod tests {
 
     #[test]
     fn what_is_no_readable_file_never_blocks() {
+        use std::os::unix::{fs::symlink, net::UnixListener};
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let fifo = rustix::fs::FileType::Fifo;
@@ -254,14 +267,23 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), fifo, mode, 0).unwrap();
         std::fs::create_dir(at("folder")).unwrap();
         File::create(at("sparse")).unwrap().set_len(2 << 30).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        symlink("/dev/zero", at("device")).unwrap();
+        symlink("none", at("dangling")).unwrap();
+        symlink("loop", at("loop")).unwrap();
         let cases = [
             ("none", FileError::Missing),
+            ("dangling", FileError::Dangling),
             ("pipe", FileError::NotAFile("pipe")),
+            ("socket", FileError::NotAFile("socket")),
+            ("device", FileError::NotAFile("device")),
             ("folder", FileError::NotAFile("folder")),
             ("sparse", FileError::TooLarge { size: 2 << 30, limit: LIMIT }),
         ];
         for (name, expected) in cases {
             assert_eq!(Component::read(&at(name), LIMIT).err(), Some(expected), "{name}");
         }
+        let looped = Component::read(&at("loop"), LIMIT).unwrap_err().to_string();
+        assert!(looped.starts_with("it cannot be read: Too many levels"), "{looped}");
     }
 }

@@ -1,7 +1,7 @@
 //! Which plugins are there? The declared ones, and every `<name>.wasm` in the plugin folder.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -37,7 +37,9 @@ pub(crate) struct Wish {
 pub(crate) struct Listing {
     pub(crate) plugins: BTreeMap<PluginName, Wish>,
     /// Files that end in `.wasm`, but whose stem is no name.
-    pub(crate) misnamed: Vec<PathBuf>,
+    pub(crate) misnamed: BTreeSet<PathBuf>,
+    /// Files whose stem is the name of a plugin that the configuration finds elsewhere.
+    pub(crate) shadowed: BTreeMap<PluginName, PathBuf>,
     /// More than [`MOST_PLUGINS`].
     pub(crate) overflow: bool,
 }
@@ -59,25 +61,37 @@ impl Wanted {
         }
     }
 
-    /// Everything there is now: declared plugins whether their file is there or not, the others as found.
+    /// Everything there is now: declared plugins whether their file is there or not, the others as found. Of too many files
+    /// the first by name are taken, so that every look finds the same ones.
     pub(crate) fn list(&self) -> Listing {
-        let mut listing = Listing { plugins: self.declared.clone(), ..Listing::default() };
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return listing };
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut listing = Listing::default();
+        let mut found = BTreeMap::new();
         // A file that is declared under another name is that plugin, not one more.
-        let declared = |path: &PathBuf| self.declared.values().any(|wish| wish.path == *path);
-        for path in paths.filter(|path| is_wasm(path) && !declared(path)) {
+        let declared: BTreeSet<_> = self.declared.values().map(|wish| &wish.path).collect();
+        for path in wasm_files(&self.folder).filter(|path| !declared.contains(path)) {
             let name = path.file_stem().and_then(|stem| stem.to_str()).map(PluginName::new);
             match name {
-                Some(Ok(name)) if listing.plugins.contains_key(&name) => {}
-                _ if listing.plugins.len() >= MOST_PLUGINS => listing.overflow = true,
-                Some(Ok(name)) => {
-                    listing.plugins.insert(name, Wish { path, limit: self.file_size });
+                Some(Ok(name)) if self.declared.contains_key(&name) => {
+                    listing.shadowed.insert(name, path);
                 }
-                _ => listing.misnamed.push(path),
+                Some(Ok(name)) => {
+                    found.insert(name, path);
+                    if found.len() > MOST_PLUGINS.saturating_sub(self.declared.len()) {
+                        found.pop_last();
+                        listing.overflow = true;
+                    }
+                }
+                _ => {
+                    listing.misnamed.insert(path);
+                    if listing.misnamed.len() > MOST_PLUGINS {
+                        listing.misnamed.pop_last();
+                    }
+                }
             }
         }
-        listing.misnamed.truncate(MOST_PLUGINS);
+        let wish = |(name, path)| (name, Wish { path, limit: self.file_size });
+        listing.plugins = found.into_iter().map(wish).collect();
+        listing.plugins.extend(self.declared.clone());
         listing
     }
 
@@ -90,6 +104,11 @@ impl Wanted {
         folders.dedup();
         folders
     }
+}
+
+fn wasm_files(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_wasm(path))
 }
 
 /// Editors and copy tools write to names that begin with a dot before they rename.
@@ -125,6 +144,7 @@ mod tests {
         for name in [
             "a.wasm",
             "b.wasm",
+            "c.wasm",
             "other.wasm",
             "Bad Name.wasm",
             ".hidden.wasm",
@@ -150,7 +170,29 @@ mod tests {
         let expected =
             BTreeMap::from([(name("a"), elsewhere), (name("b"), found), (name("c"), other)]);
         assert_eq!(listing.plugins, expected);
-        assert_eq!(listing.misnamed, [at("Bad Name.wasm")]);
+        assert_eq!(listing.misnamed, BTreeSet::from([at("Bad Name.wasm")]));
+        let shadowed = BTreeMap::from([(name("a"), at("a.wasm")), (name("c"), at("c.wasm"))]);
+        assert_eq!(listing.shadowed, shadowed);
         assert_eq!(wanted.folders(), [Path::new("/else").to_owned(), folder.path().to_owned()]);
+    }
+    #[test]
+    fn of_too_many_files_the_first_by_name_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in (0..MOST_PLUGINS + 10).rev() {
+            std::fs::write(folder.path().join(format!("p{n:04}.wasm")), "").unwrap();
+        }
+        let name = |text| PluginName::new(text).unwrap();
+        let elsewhere = Wish { path: "/else/where.wasm".into(), limit: ByteSize(1) };
+        let wanted = Wanted {
+            folder: folder.path().to_owned(),
+            declared: BTreeMap::from([(name("z"), elsewhere)]),
+            file_size: ByteSize(2),
+            loaded: BTreeMap::new(),
+        };
+        let listing = wanted.list();
+        assert!(listing.overflow);
+        assert_eq!(listing.plugins.len(), MOST_PLUGINS);
+        let names: Vec<_> = listing.plugins.keys().map(PluginName::as_str).collect();
+        assert_eq!((names[0], names[998], names[999]), ("p0000", "p0998", "z"));
     }
 }

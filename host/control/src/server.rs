@@ -58,6 +58,9 @@ pub struct Options {
     pub adopted: Vec<Adopted>,
     /// The socket of administration, from the process whose place this one takes. Used if it has the right address.
     pub admin: Option<TcpListener>,
+    /// Called after each change, by the thread that made it, and every two seconds: gives memory back that is not needed any
+    /// more, in a way that only whoever chose the allocator knows.
+    pub give_back: Option<fn()>,
 }
 
 /// Changes that wait for the one before them: while one is made live, nobody looks for the next, so that the next look sees
@@ -123,8 +126,12 @@ impl Server {
             metrics,
             versions: Arc::new(Versions::default()),
             log,
+            give_back: options.give_back.unwrap_or(|| {}),
         };
-        Live::start(parts, (read, files), workers, options.adopted, begun)
+        let give_back = parts.give_back;
+        let started = Live::start(parts, (read, files), workers, options.adopted, begun);
+        give_back();
+        started
     }
 }
 
@@ -159,7 +166,7 @@ impl Running {
         let (status, versions) = (Arc::clone(&parts.status), Arc::clone(&parts.versions));
         let metrics = Arc::clone(&parts.metrics);
         let measure = parts.measure();
-        let on_probation = Arc::clone(&parts.on_probation);
+        let (on_probation, give_back) = (Arc::clone(&parts.on_probation), parts.give_back);
         let (watched, watched_too) = (live.watched(), live.watched());
         let live = Arc::new(Mutex::new(live));
         let mut tasks = JoinSet::new();
@@ -169,6 +176,7 @@ impl Running {
         tasks.spawn(certificates::renew(Arc::downgrade(&proxy), Arc::clone(&status)));
         tasks.spawn(judge(Arc::clone(&live), on_probation));
         tasks.spawn(stops::tell(Arc::clone(&metrics), Arc::clone(&status)));
+        tasks.spawn(tidy(give_back));
         let address = admin.as_ref().map(Admin::address);
         status.set_admin(address);
         let (mut admin_task, mut admin_socket) = (None, None);
@@ -272,6 +280,18 @@ impl Running {
     }
 }
 
+/// Between two times that memory is given back which requests have left.
+const TIDY: Duration = Duration::from_secs(2);
+
+async fn tidy(give_back: fn()) {
+    loop {
+        tokio::time::sleep(TIDY).await;
+        if tokio::task::spawn_blocking(give_back).await.is_err() {
+            tracing::error!("giving memory back has met a fault");
+        }
+    }
+}
+
 /// Between two looks at versions that are on probation.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -290,9 +310,14 @@ async fn follow(live: Arc<Mutex<Live>>, mut sights: mpsc::Receiver<Sight>) {
     while let Some(sight) = sights.recv().await {
         match sight {
             Sight::Plugins(changes) => {
-                let changed = blocking(&live, |live| live.plugins_changed(changes)).await;
-                if changed.is_none() {
-                    tracing::error!("taking in a plugin has met a fault, what served serves on");
+                let changes = blocking(&live, |live| live.by_urgency(changes)).await;
+                // One by one: neither a bad one nor a fault of ours holds up the others.
+                for change in changes.into_iter().flatten() {
+                    if blocking(&live, |live| live.plugin_changed(change)).await.is_none() {
+                        tracing::error!(
+                            "taking in a plugin has met a fault, what served serves on"
+                        );
+                    }
                 }
             }
             Sight::Config => drop(reload(&live).await), // told already
@@ -340,9 +365,19 @@ async fn blocking<T: Send + 'static>(
     change: impl FnOnce(&mut Live) -> T + Send + 'static,
 ) -> Option<T> {
     let live = Arc::clone(live);
-    let work = move || change(&mut live.lock().unwrap_or_else(PoisonError::into_inner));
+    let work = move || {
+        let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = change(&mut live);
+        let give_back = live.parts().give_back;
+        drop(live);
+        give_back();
+        done
+    };
     tokio::task::spawn_blocking(work).await.ok()
 }
+
+#[cfg(test)]
+mod faults;
 
 #[cfg(test)]
 mod tests;

@@ -51,7 +51,8 @@ const BURST: Duration = Duration::from_millis(5);
 /// Watches until nobody listens any more.
 pub(crate) async fn watch(mut watched: watch::Receiver<Arc<Watched>>, out: mpsc::Sender<Sight>) {
     let (bell, mut rings) = mpsc::channel(1);
-    let mut eyes = Some(Eyes::new(bell));
+    let mut eyes = Eyes::new(bell.clone());
+    let mut before: Option<Arc<Watched>> = None;
     let mut wait = Duration::ZERO;
     loop {
         tokio::select! {
@@ -61,16 +62,27 @@ pub(crate) async fn watch(mut watched: watch::Receiver<Arc<Watched>>, out: mpsc:
             () = out.closed() => return,
         }
         let now_watched = Arc::clone(&watched.borrow_and_update());
-        let Some(mut looking) = eyes.take() else { return };
+        let mut looking = eyes;
+        if !before.is_some_and(|before| Arc::ptr_eq(&before, &now_watched)) {
+            looking.plugins.renew(&now_watched.plugins);
+        }
+        before = Some(Arc::clone(&now_watched));
         let look = tokio::task::spawn_blocking(move || {
             let sights = looking.look(&now_watched);
             (looking, sights)
         });
-        let Ok((looked, (sights, moving))) = look.await else {
-            tracing::error!("watching for changed files has ended; SIGHUP still works");
-            return;
+        let (sights, moving);
+        (eyes, (sights, moving)) = match look.await {
+            Ok(looked) => looked,
+            Err(error) if error.is_cancelled() => return,
+            Err(_) => {
+                tracing::error!(
+                    "a look for changed files has met a fault; the next one begins anew"
+                );
+                tokio::time::sleep(POLL).await;
+                (Eyes::new(bell.clone()), (Vec::new(), false))
+            }
         };
-        eyes = Some(looked);
         for sight in sights {
             if out.send(sight).await.is_err() {
                 return;

@@ -37,6 +37,8 @@ mod successor;
 
 mod systemd;
 
+mod memory;
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -45,10 +47,6 @@ use clap::Parser as _;
 use cli::{Cli, Command, Plugin};
 use plugin::live::Ask;
 use screen::Screen;
-
-/// Filters and HTTP make many small, short-lived allocations; musl's own allocator is slow at them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -20,6 +20,7 @@ use crate::{
     cli::{self, Global},
     config,
     handover::Inherited,
+    memory,
     screen::Screen,
     serve::{INTERRUPTED, serve, tell_ready},
     signals::{Signals, Wish},
@@ -44,6 +45,7 @@ pub(crate) fn run(global: &Global, options: &cli::Run, screen: Screen) -> anyhow
         watch_config: options.watch,
         adopted: inherited.listeners,
         admin: inherited.admin,
+        give_back: Some(memory::give_back),
         ..Options::default()
     };
     let server = match Server::load(source, settings) {

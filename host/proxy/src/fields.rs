@@ -52,8 +52,10 @@ pub(crate) fn strip_counted(fields: &mut HeaderMap, census: Census) -> Result<()
             fields.remove(name);
         }
     }
-    for name in census.hops().filter_map(|position| HOP_BY_HOP.get(position)) {
-        fields.remove(name);
+    for (position, name) in HOP_BY_HOP.iter().enumerate() {
+        if census.has_hop(position) {
+            fields.remove(name);
+        }
     }
     Ok(())
 }

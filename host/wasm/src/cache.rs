@@ -58,7 +58,7 @@ impl Cache {
     /// Opens a folder, making it and its key if they are not there.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         if !folder.is_dir() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            make(folder)?;
         }
         let secret = secret(&folder.join(SECRET_FILE))?;
         Ok(Self { folder: folder.to_owned(), secret })
@@ -94,11 +94,27 @@ impl Cache {
         write_frame(&mut body, &serde_json::to_vec(&compiled.facts)?)?;
         write_frame(&mut body, &compiled.artefact)?;
         let mac = self.mac(key, &body).finalize().into_bytes();
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        let mut file = match tempfile::NamedTempFile::new_in(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.restore()?;
+                tempfile::NamedTempFile::new_in(&self.folder)?
+            }
+            file => file?,
+        };
         file.write_all(&mac)?;
         file.write_all(&body)?;
         file.persist(self.path(key))?;
         Ok(())
+    }
+
+    /// Makes the folder again that somebody has removed while it was in use.
+    fn restore(&self) -> io::Result<()> {
+        make(&self.folder)?;
+        match keep(&self.folder.join(SECRET_FILE), &self.secret) {
+            // Another process was first. What this one keeps is compiled anew by those that come later.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            kept => kept,
+        }
     }
 
     fn forget_oldest(&self) {
@@ -140,11 +156,21 @@ fn secret(path: &Path) -> io::Result<Vec<u8>> {
     }
     let mut bytes = vec![0; SECRET_BYTES];
     getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
-    let mut options = fs::OpenOptions::new();
-    match options.write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => file.write_all(&bytes).map(|()| bytes),
+    match keep(path, &bytes) {
+        Ok(()) => Ok(bytes),
         // Another process made it first.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => fs::read(path),
         Err(e) => Err(e),
     }
+}
+
+/// Writes a key that only this user may read, unless there is one.
+fn keep(path: &Path, secret: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(path)?.write_all(secret)
+}
+
+/// Makes a folder into which only this user may look.
+fn make(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }

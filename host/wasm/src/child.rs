@@ -6,15 +6,17 @@
 
 use std::{
     ffi::OsString,
+    fmt,
     io::{self, Read, Write},
+    os::unix::process::ExitStatusExt,
     path::Path,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Command, ExitCode, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
 };
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -24,17 +26,32 @@ use crate::{
 
 /// Processor time, in seconds.
 const CPU_SECONDS: u64 = 30;
+/// How much less urgent than the server it is: traffic comes first, and yet it gets a tenth of a processor that somebody else
+/// wants all of, so that a swap comes to its end on a busy machine, too.
+const NICE: i32 = 10;
 /// Private writable memory, in bytes. (Reserved address space does not count, so this is RLIMIT_DATA and not RLIMIT_AS.)
 const DATA_BYTES: u64 = 1 << 30;
 /// Time by the clock: other processes may have the processor.
 const WALL: Duration = Duration::from_secs(90);
 /// Longest frame that either side accepts, in bytes.
 const MAX_FRAME: u64 = 512 << 20;
+/// Somebody else may kill it once: the kernel that needs memory, or an operator who mistakes it for something else.
+const TRIES: usize = 2;
 
 #[derive(Serialize, Deserialize)]
 enum Reply {
     Compiled(Box<CompiledFacts>),
     Refused(LoadError),
+}
+
+/// Why a child has given no answer.
+enum Failure {
+    /// Its limits ended it, or it ended itself.
+    Ended(String),
+    /// Somebody killed it.
+    Killed,
+    /// It could not even be started.
+    NotStarted(io::Error),
 }
 
 /// Has a component compiled by a child process within limits.
@@ -44,7 +61,31 @@ pub(crate) fn compile(
     job: &Job,
     bytes: &[u8],
 ) -> Result<Compiled, LoadError> {
-    let host = |e: io::Error| LoadError::Host { detail: format!("compiler process: {e}") };
+    let mut answer = attempt(program, args, job, bytes);
+    for _ in 1..TRIES {
+        let Err(Failure::Killed) = answer else { break };
+        tracing::warn!(plugin = job.plugin, "somebody killed the compiler process, trying again");
+        answer = attempt(program, args, job, bytes);
+    }
+    match answer {
+        Ok((Reply::Compiled(facts), artefact)) => Ok(Compiled { facts: *facts, artefact }),
+        Ok((Reply::Refused(error), _)) => Err(error),
+        Err(Failure::Ended(detail)) => Err(LoadError::Compile { detail }),
+        Err(Failure::Killed) => {
+            Err(LoadError::Host { detail: "somebody killed the compiler process".to_owned() })
+        }
+        Err(Failure::NotStarted(e)) => {
+            Err(LoadError::Host { detail: format!("compiler process: {e}") })
+        }
+    }
+}
+
+fn attempt(
+    program: &Path,
+    args: &[OsString],
+    job: &Job,
+    bytes: &[u8],
+) -> Result<(Reply, Vec<u8>), Failure> {
     let mut child = Command::new(program)
         .args(args)
         .env_clear()
@@ -54,8 +95,8 @@ pub(crate) fn compile(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(host)?;
-    let outcome = thread::scope(|scope| {
+        .map_err(Failure::NotStarted)?;
+    thread::scope(|scope| {
         let stdin = child.stdin.take();
         let stdout = child.stdout.take();
         let mut stderr = child.stderr.take();
@@ -68,27 +109,33 @@ pub(crate) fn compile(
         if !matches!(received, Ok(Some(Ok(_)))) {
             let _ = child.kill();
         }
-        let status = wait(&mut child);
+        let status = child.wait();
         let words = words.join().unwrap_or_default();
         match received {
             Ok(Some(Ok(received))) => Ok(received),
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                Err(format!("it took longer than {} s", WALL.as_secs()))
+                Err(Failure::Ended(format!("it took longer than {} s", WALL.as_secs())))
             }
-            _ => Err(format!("the compiler process ended: {status}{words}")),
+            _ => Err(failure(status, &words)),
         }
-    });
-    match outcome {
-        Ok((Reply::Compiled(facts), artefact)) => Ok(Compiled { facts: *facts, artefact }),
-        Ok((Reply::Refused(error), _)) => Err(error),
-        Err(detail) => Err(LoadError::Compile { detail }),
-    }
+    })
 }
 
-fn wait(child: &mut Child) -> String {
-    match child.wait() {
-        Ok(status) => status.to_string(),
-        Err(error) => error.to_string(),
+/// What the end of a child without an answer means.
+fn failure(status: io::Result<ExitStatus>, words: &str) -> Failure {
+    let ended = |how: &dyn fmt::Display| {
+        Failure::Ended(format!("the compiler process ended: {how}{words}"))
+    };
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return ended(&error),
+    };
+    match status.signal().and_then(Signal::from_named_raw) {
+        Some(Signal::KILL) => Failure::Killed,
+        Some(Signal::XCPU) => {
+            Failure::Ended(format!("it used up its {CPU_SECONDS} s of processor time"))
+        }
+        _ => ended(&status),
     }
 }
 
@@ -130,14 +177,19 @@ pub fn compile_worker() -> ExitCode {
 }
 
 fn limit_self() -> io::Result<()> {
-    let limit = |resource, value| {
-        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
+    // Threads that are made later inherit it.
+    nice(NICE)?;
+    // Nobody waits for the answer once the server is gone.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let limit = |resource, value, hard| {
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(hard) })
     };
-    limit(Resource::Cpu, CPU_SECONDS)?;
-    limit(Resource::Data, DATA_BYTES)?;
-    limit(Resource::Core, 0)?;
+    // The first says what it is about, by a signal of its own; the second does not ask.
+    limit(Resource::Cpu, CPU_SECONDS, CPU_SECONDS + 1)?;
+    limit(Resource::Data, DATA_BYTES, DATA_BYTES)?;
+    limit(Resource::Core, 0, 0)?;
     // No file is written here; the images of memories are files to the kernel, in memory.
-    limit(Resource::Fsize, DATA_BYTES)?;
+    limit(Resource::Fsize, DATA_BYTES, DATA_BYTES)?;
     Ok(())
 }
 

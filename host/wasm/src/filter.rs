@@ -164,7 +164,8 @@ impl WasmFilter {
             shared,
             config: inner.config.clone(),
             recycle: inner.recycle,
-            lanes: Default::default(),
+            idle: Default::default(),
+            debt: Debt::default(),
             crowded: inner.crowded,
         };
         Arc::new(Self { inner: Arc::new(inner) })

@@ -155,7 +155,7 @@ impl Case<'_> {
         let plugin =
             if self.filters > 0 { plugin("headers", self.isolation) } else { String::new() };
         format!(
-            "[server]\nworkers = 1\ndrain-delay = \"0s\"\n[admin]\nlisten = \"off\"\n\
+            "[server]\nworkers = 1\ninstances = 4\ndrain-delay = \"0s\"\n[admin]\nlisten = \"off\"\n\
              [listeners.web]\nlisten = \"{address}\"\n\
              [limits]\ntime = \"60s\"\ninstantiate-time = \"60s\"\nconfigure-time = \"60s\"\n{plugin}\
              [upstreams.origin]\nservers = [\"http://{}\"]\n\

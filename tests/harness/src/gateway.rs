@@ -210,6 +210,23 @@ impl Gateway {
         fs::read_dir(self.proc().join("fd")).expect("the process lives").count()
     }
 
+    /// Threads of the process.
+    pub fn threads(&self) -> usize {
+        fs::read_dir(self.proc().join("task")).expect("the process lives").count()
+    }
+
+    /// Processes that it has started and that are still there, such as compilers.
+    pub fn children(&self) -> Vec<Pid> {
+        let tasks = fs::read_dir(self.proc().join("task")).expect("the process lives").flatten();
+        let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        let pids = |list: String| {
+            list.split_whitespace()
+                .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+                .collect::<Vec<_>>()
+        };
+        lists.flat_map(pids).collect()
+    }
+
     fn proc(&self) -> std::path::PathBuf {
         Path::new("/proc").join(self.pid().as_raw_nonzero().to_string())
     }

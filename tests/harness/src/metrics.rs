@@ -35,6 +35,11 @@ impl Metrics {
         self.0.iter().filter(has).map(|sample| sample.value).sum()
     }
 
+    /// How many samples there are in all.
+    pub fn samples(&self) -> usize {
+        self.0.len()
+    }
+
     /// How many series have that name.
     pub fn series(&self, name: &str) -> usize {
         self.0.iter().filter(|sample| sample.name == name).count()

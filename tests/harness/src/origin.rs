@@ -32,7 +32,7 @@ use crate::{Certs, Protocol, block_on, spawn};
 pub struct Origin {
     address: SocketAddr,
     scheme: &'static str,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Memory,
     accepting: JoinHandle<()>,
 }
 
@@ -52,6 +52,9 @@ pub struct Seen {
     /// Did the body end as it should?
     pub whole: bool,
 }
+
+/// What an origin was asked; `None`: it does not remember.
+type Memory = Option<Arc<Mutex<Vec<Seen>>>>;
 
 /// A body that is sent.
 pub type Body = BoxBody<Bytes, std::io::Error>;
@@ -79,6 +82,11 @@ impl Origin {
     /// Answers at once.
     pub fn answering(answer: impl Fn(&Seen) -> Response<Bytes> + Send + Sync + 'static) -> Self {
         Self::start(Protocol::H1, None, ready(answer))
+    }
+
+    /// As [`echo`](Self::echo), but remembers nothing: for millions of requests.
+    pub fn forgetful() -> Self {
+        Self::remembering(None, Protocol::H1, None, ready(echo))
     }
 
     /// Answers after a while.
@@ -126,20 +134,28 @@ impl Origin {
 
     /// Everything it was asked so far.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let seen = self.seen.as_ref().expect("this origin remembers");
+        seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn start(protocol: Protocol, tls: Option<TlsAcceptor>, handler: Handler) -> Self {
+        Self::remembering(Some(Arc::default()), protocol, tls, handler)
+    }
+
+    fn remembering(
+        seen: Memory,
+        protocol: Protocol,
+        tls: Option<TlsAcceptor>,
+        handler: Handler,
+    ) -> Self {
         let listener = block_on(TcpListener::bind("127.0.0.1:0")).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let remember = Arc::clone(&seen);
+        let remember = seen.clone();
         let accepting = spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true); // it may be gone
-                let (tls, handler, seen) =
-                    (tls.clone(), Arc::clone(&handler), Arc::clone(&remember));
+                let (tls, handler, seen) = (tls.clone(), Arc::clone(&handler), remember.clone());
                 spawn(async move {
                     match tls {
                         None => serve(stream, protocol, handler, seen).await,
@@ -162,15 +178,17 @@ impl Drop for Origin {
     }
 }
 
-async fn serve<S>(stream: S, protocol: Protocol, handler: Handler, all: Arc<Mutex<Vec<Seen>>>)
+async fn serve<S>(stream: S, protocol: Protocol, handler: Handler, memory: Memory)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (handler, all) = (Arc::clone(&handler), Arc::clone(&all));
+        let (handler, memory) = (Arc::clone(&handler), memory.clone());
         async move {
             let seen = Seen::read(request).await;
-            all.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
+            if let Some(all) = &memory {
+                all.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
+            }
             Ok::<_, std::io::Error>(handler(seen).await)
         }
     });

@@ -13,14 +13,17 @@ use crate::{cargo, wait::within};
 
 /// The `edgewit` of the profile that the tests were built in.
 ///
-/// Built with the whole workspace selected, so that its dependencies have the features that they have in the tests.
+/// Built with the whole workspace selected, and beside the tests where they have been built, so that its dependencies have
+/// the features that they have in the tests: some come with dependencies of tests alone. Nothing is compiled twice.
 pub fn path() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let folder = cargo::profile_dir();
         let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("debug");
-        let profile = if name == "debug" { "dev" } else { name };
-        cargo::build(&["--workspace", "--bin", "edgewit", "--profile", profile]);
+        match name {
+            "debug" => cargo::build(&["--workspace", "--bin", "edgewit", "--test", "suite"]),
+            name => cargo::build(&["--workspace", "--bin", "edgewit", "--profile", name]),
+        }
         folder.join("edgewit")
     };
     PROGRAM.get_or_init(build).clone()

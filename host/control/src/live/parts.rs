@@ -32,6 +32,8 @@ pub(crate) struct Parts {
     pub(crate) status: Arc<Status>,
     pub(crate) versions: Arc<Versions>,
     pub(crate) log: Option<Log>,
+    /// Gives memory back that is not needed any more.
+    pub(crate) give_back: fn(),
 }
 
 impl Parts {

@@ -13,14 +13,16 @@ use crate::{
 };
 
 impl Live {
-    /// Takes in what happened to the files of plugins, one by one: a bad one does not hold up the others.
-    pub(crate) fn plugins_changed(&mut self, changes: Vec<FileChange>) {
-        for change in changes {
-            self.plugin_changed(change);
-        }
+    /// Puts what happened to files of plugins that routes use before the rest: each may have to be compiled, and whoever waits
+    /// for one that is in use does not wait for what else lies there.
+    pub(crate) fn by_urgency(&self, mut changes: Vec<FileChange>) -> Vec<FileChange> {
+        let used = stock::used(&self.world.config);
+        changes.sort_by_key(|change| !used.contains(&change.name));
+        changes
     }
 
-    fn plugin_changed(&mut self, change: FileChange) {
+    /// Takes in what happened to the file of a plugin.
+    pub(crate) fn plugin_changed(&mut self, change: FileChange) {
         let begun = Instant::now();
         let FileChange { name, path, limit, found } = change;
         let used = stock::used(&self.world.config).contains(&name);

@@ -17,16 +17,16 @@ const HEAD: &str = r#"
     listen = "127.0.0.1:0"
 "#;
 
-fn route(name: &str, body: &str) -> String {
+pub(super) fn route(name: &str, body: &str) -> String {
     format!("[routes.{name}]\nmatch = '/{name}'\nrespond = {{ status = 200, body = '{body}' }}\n")
 }
 
-struct Site {
-    folder: tempfile::TempDir,
+pub(super) struct Site {
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Site {
-    fn new(routes: &str) -> Self {
+    pub(super) fn new(routes: &str) -> Self {
         let site = Self { folder: tempfile::tempdir().unwrap() };
         site.write(routes);
         site
@@ -36,11 +36,11 @@ impl Site {
         self.folder.path().join("edgewit.toml")
     }
 
-    fn write(&self, routes: &str) {
+    pub(super) fn write(&self, routes: &str) {
         fs::write(self.config(), format!("{HEAD}{routes}")).unwrap();
     }
 
-    async fn start(&self, watch_config: bool) -> Result<Running, StartError> {
+    pub(super) async fn start(&self, watch_config: bool) -> Result<Running, StartError> {
         let options =
             Options { watch_config, compiler: Some(Compiler::InProcess), ..Options::default() };
         Server::load(Source::File(self.config()), options)?.start(None).await
@@ -62,7 +62,7 @@ async fn get(address: SocketAddr, path: &str) -> (String, String) {
     (head.lines().next().unwrap().to_owned(), body.to_owned())
 }
 
-async fn body(running: &Running, path: &str) -> String {
+pub(super) async fn body(running: &Running, path: &str) -> String {
     get(web(running), path).await.1
 }
 

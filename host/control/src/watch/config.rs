@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use edgewit_model::ByteSize;
+
 use super::settle::{Look, Settle};
-use crate::Digest;
+use crate::{Digest, file};
 
 /// What a configuration was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,8 @@ type Reading = BTreeMap<PathBuf, Option<Digest>>;
 
 /// An editor writes several files, or one in several steps.
 const REST: Duration = Duration::from_millis(50);
+/// Bytes of a file that are looked at; a larger one counts as unreadable.
+const LARGEST: ByteSize = ByteSize(16 << 20);
 
 impl ConfigLook {
     /// Compares with the last look, or with what was there when the configuration was read.
@@ -43,7 +47,8 @@ impl ConfigLook {
 }
 
 fn read(files: &[PathBuf], folders: &[PathBuf]) -> Reading {
-    let content = |path: &PathBuf| std::fs::read(path).ok().map(|bytes| Digest::of(&bytes));
+    // Certificates are among them; whoever reads them has smaller bounds. What has become a pipe must not hold up the look.
+    let content = |path: &PathBuf| file::read(path, LARGEST).ok().map(|b| Digest::of(&b));
     let contents = files.iter().map(|path| (path.clone(), content(path)));
     contents.chain(folders.iter().map(|path| (path.clone(), names(path)))).collect()
 }

@@ -12,7 +12,7 @@ use super::settle::{Look, Settle};
 use crate::{
     Digest,
     file::{Component, FileError, Stamp},
-    folder::{Wanted, Wish},
+    folder::{Listing, Wanted, Wish},
 };
 
 /// A plugin's file has come, changed or gone.
@@ -31,6 +31,7 @@ pub(crate) struct FileChange {
 pub(super) struct PluginFiles {
     known: BTreeMap<PluginName, Known>,
     misnamed: BTreeSet<PathBuf>,
+    shadowed: BTreeMap<PluginName, PathBuf>,
     overflow: bool,
 }
 
@@ -61,11 +62,21 @@ const REST: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl PluginFiles {
+    /// Everything was loaded anew. From now on files are compared with that, and not with what they were at the last look: a
+    /// file that is again what it was then may be another one than what was loaded meanwhile.
+    pub(super) fn renew(&mut self, wanted: &Wanted) {
+        for (name, (path, digest)) in &wanted.loaded {
+            if let Some(known) = self.known.get_mut(name).filter(|known| known.path == *path) {
+                known.settle = Settle::new(Some(Reading { stamp: None, content: Ok(*digest) }));
+            }
+        }
+    }
+
     /// Looks at every file that is wanted or was known. Reads only those whose stamp is new.
     pub(super) fn look(&mut self, wanted: &Wanted, now: Instant) -> Found {
-        let listing = wanted.list();
-        self.complain(listing.misnamed, listing.overflow);
-        let mut wishes = listing.plugins;
+        let mut listing = wanted.list();
+        let mut wishes = std::mem::take(&mut listing.plugins);
+        self.complain(listing);
         let known = self.known.iter().map(|(name, known)| (name, &known.path));
         let loaded = wanted.loaded.iter().map(|(name, (path, _))| (name, path));
         for (name, path) in known.chain(loaded) {
@@ -122,16 +133,24 @@ impl PluginFiles {
     }
 
     /// Once for each file, not at each look.
-    fn complain(&mut self, misnamed: Vec<PathBuf>, overflow: bool) {
-        let misnamed: BTreeSet<_> = misnamed.into_iter().collect();
+    fn complain(&mut self, listing: Listing) {
+        let Listing { misnamed, shadowed, overflow, .. } = listing;
         for path in misnamed.difference(&self.misnamed) {
             let allowed = edgewit_model::NameError;
             tracing::warn!(path = %path.display(), "the file's stem is no plugin name: {allowed}");
+        }
+        for (plugin, path) in shadowed.iter().filter(|(name, _)| !self.shadowed.contains_key(*name))
+        {
+            tracing::warn!(
+                %plugin, path = %path.display(),
+                "not looked at: the configuration names another file for this plugin"
+            );
         }
         if overflow && !self.overflow {
             tracing::warn!("the plugin folder holds too many files; some are not looked at");
         }
         self.misnamed = misnamed;
+        self.shadowed = shadowed;
         self.overflow = overflow;
     }
 }
@@ -183,14 +202,18 @@ mod tests {
             self.folder.path().join(name)
         }
 
-        /// Looks twice, so far apart that whatever does not move counts.
-        fn changes(&mut self) -> Vec<(String, Result<Digest, FileError>)> {
-            let wanted = Wanted {
+        fn wanted(&self) -> Wanted {
+            Wanted {
                 folder: self.folder.path().to_owned(),
                 declared: BTreeMap::new(),
                 file_size: ByteSize(1 << 10),
                 loaded: self.loaded.clone(),
-            };
+            }
+        }
+
+        /// Looks twice, so far apart that whatever does not move counts.
+        fn changes(&mut self) -> Vec<(String, Result<Digest, FileError>)> {
+            let wanted = self.wanted();
             let mut changes = self.files.look(&wanted, self.now).changes;
             self.now += PATIENCE;
             changes.extend(self.files.look(&wanted, self.now).changes);
@@ -241,6 +264,24 @@ mod tests {
     }
 
     #[test]
+    fn after_a_reload_files_are_compared_with_what_it_has_loaded() {
+        let mut looks = Looks::new();
+        let path = looks.at("a.wasm");
+        replace(&path, &component(1));
+        assert_eq!(looks.changes().len(), 1);
+        // The reload has seen another content than the looks before it and after it.
+        let loaded = (path.clone(), Digest::of(&component(2)));
+        looks.loaded.insert(PluginName::new("a").unwrap(), loaded);
+        let wanted = looks.wanted();
+        looks.files.renew(&wanted);
+        assert_eq!(looks.changes(), [("a".to_owned(), Ok(Digest::of(&component(1))))]);
+        assert_eq!(looks.changes(), []);
+        replace(&path, &component(2));
+        looks.files.renew(&wanted);
+        assert_eq!(looks.changes(), [], "it is what was loaded");
+    }
+
+    #[test]
     fn a_half_written_file_counts_when_it_is_complete() {
         let mut looks = Looks::new();
         let path = looks.at("a.wasm");
@@ -271,9 +312,11 @@ mod tests {
     fn one_bad_entry_does_not_hide_the_others() {
         let mut looks = Looks::new();
         fs::create_dir(looks.at("folder.wasm")).unwrap();
+        symlink("nowhere", looks.at("dangling.wasm")).unwrap();
         fs::write(looks.at("text.wasm"), "not wasm").unwrap();
         fs::write(looks.at("good.wasm"), component(1)).unwrap();
         let expected = [
+            ("dangling".to_owned(), Err(FileError::Dangling)),
             ("folder".to_owned(), Err(FileError::NotAFile("folder"))),
             ("good".to_owned(), Ok(Digest::of(&component(1)))),
             ("text".to_owned(), Err(FileError::NotWasm)),

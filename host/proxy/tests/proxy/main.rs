@@ -14,6 +14,8 @@ mod filters;
 
 mod lane;
 
+mod faults;
+
 mod retries;
 
 mod resilience;

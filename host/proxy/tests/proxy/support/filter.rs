@@ -15,6 +15,7 @@ type OnRequest = dyn Fn(&Exchange) -> Result<RequestVerdict, Stop> + Send + Sync
 type OnBody = dyn Fn(&[u8], bool) -> Result<BodyVerdict, Stop> + Send + Sync;
 type OnResponse = dyn Fn(&Exchange) -> Result<ResponseVerdict, Stop> + Send + Sync;
 type OnRoute = dyn Fn(&Exchange) -> RoutingVerdict + Send + Sync;
+type OnRecord = dyn Fn(&Summary) + Send + Sync;
 type OnRetry = dyn Fn(&Exchange, &Attempt) -> RetryVerdict + Send + Sync;
 
 /// A filter whose phases are closures; those that are not set are not exported.
@@ -31,6 +32,7 @@ pub(crate) struct Native {
     pub(crate) on_route: Option<Box<OnRoute>>,
     /// Its calls are made where nobody else waits.
     pub(crate) slow: bool,
+    pub(crate) on_record: Option<Box<OnRecord>>,
 }
 
 /// What the telemetry phase was told, in order.
@@ -65,7 +67,7 @@ impl Native {
             (Phase::Retry, self.on_retry.is_some()),
             (Phase::Response, self.on_response.is_some()),
             (Phase::ResponseBody, self.on_response_body.is_some()),
-            (Phase::Telemetry, self.seen.is_some()),
+            (Phase::Telemetry, self.seen.is_some() || self.on_record.is_some()),
             (Phase::Routing, self.on_route.is_some()),
         ];
         let phases = phases.into_iter().filter(|(_, is_there)| *is_there).map(|(phase, _)| phase);
@@ -157,6 +159,9 @@ impl Instance for Running {
     fn record(&mut self, call: Call, summary: &Summary) -> Returned<()> {
         if let Some(seen) = &self.0.seen {
             seen.0.lock().unwrap().push(*summary);
+        }
+        if let Some(on) = &self.0.on_record {
+            on(summary);
         }
         returned(call, Ok(()))
     }
