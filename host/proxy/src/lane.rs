@@ -11,6 +11,7 @@ use std::{
 };
 
 use edgewit_model::PluginName;
+use tokio::runtime::Builder;
 
 use queue::Queue;
 
@@ -98,7 +99,12 @@ impl Lane {
     fn start(&self) -> io::Result<()> {
         let inner = Arc::clone(&self.inner);
         let thread = std::thread::Builder::new().name("lane".to_owned());
-        let thread = thread.spawn(move || inner.work())?;
+        // As on a worker: what a component asks of WASI may look for an event loop, though it never waits for one.
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let thread = thread.spawn(move || {
+            let _entered = runtime.enter();
+            inner.work();
+        })?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
     }
@@ -199,6 +205,15 @@ mod tests {
             drop(go);
             drop(begun);
         }
+    }
+
+    #[test]
+    fn a_job_finds_an_event_loop_as_on_a_worker() {
+        let lane = Lane::new(1);
+        let (tell, told) = channel();
+        let job = move |_| tell.send(tokio::runtime::Handle::try_current().is_ok()).unwrap();
+        sent(&lane, "a", Box::new(job));
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(true));
     }
 
     #[test]
