@@ -70,9 +70,6 @@ impl Lane {
     /// Has a job done, unless too many of this plugin wait or there is no thread: then it comes back.
     pub(crate) fn send(&self, plugin: &PluginName, job: Job) -> Result<(), Job> {
         let mut state = self.inner.lock();
-        if state.is_over {
-            return Err(job);
-        }
         if state.idle == 0 && state.threads < self.inner.most_threads {
             match self.start() {
                 Ok(()) => state.threads += 1,
@@ -90,12 +87,6 @@ impl Lane {
         Ok(())
     }
 
-    /// Refuses what waits and what still comes.
-    pub(crate) fn close(&self) {
-        self.inner.lock().is_over = true;
-        self.inner.work.notify_all();
-    }
-
     fn start(&self) -> io::Result<()> {
         let inner = Arc::clone(&self.inner);
         let thread = std::thread::Builder::new().name("lane".to_owned());
@@ -111,8 +102,10 @@ impl Lane {
 }
 
 impl Drop for Lane {
+    /// Workers end before and wait for their runs, so that nothing is left; if anything were, it would be refused.
     fn drop(&mut self) {
-        self.close();
+        self.inner.lock().is_over = true;
+        self.inner.work.notify_all();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
             let _ = thread.join();
