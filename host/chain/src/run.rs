@@ -2,6 +2,8 @@
 
 mod ask;
 
+mod slow;
+
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use edgewit_model::{NormalizedPath, PluginName, UpstreamName};
@@ -9,7 +11,7 @@ use http::HeaderMap;
 
 use crate::{
     breaker::Probe,
-    chain::{Chain, Link},
+    chain::Chain,
     exchange::Exchange,
     filter::{Allowance, Call, Instance, Outcome},
     header_out::HeaderOut,
@@ -124,7 +126,7 @@ type Step = ControlFlow<Passage>;
 
 impl Run {
     pub(crate) fn new(chain: Arc<Chain>, exchange: Box<Exchange>) -> Self {
-        let slot = |link: &Link| Slot {
+        let slot = |link: &crate::Link| Slot {
             instance: None,
             state: Vec::new(),
             left: link.filter.allowance(),
@@ -159,30 +161,6 @@ impl Run {
     /// Phases that any filter of the chain exports.
     pub fn phases(&self) -> Phases {
         self.chain.phases()
-    }
-
-    /// The first filter that is slow, of those that may be asked in one of these phases. A step in which it is asked is better
-    /// done on a thread that nobody else waits for: a run can be sent there between two steps.
-    pub fn slow(&self, phases: Phases) -> Option<&Link> {
-        if !self.phases().meets(phases) {
-            return None;
-        }
-        let asks = |index: usize| match phases.has(Phase::Telemetry) {
-            true => self.link_phases(index).meets(phases), // even those that have failed
-            false => self.phases_of(index).meets(phases),
-        };
-        let mut links = self.chain.links().iter().enumerate();
-        let (_, link) = links.find(|(index, link)| asks(*index) && link.filter.is_slow())?;
-        Some(link)
-    }
-
-    /// Does a step in which no slow filter is called, because there is no room for it: it fails instead, and its `on-error`
-    /// decides.
-    pub fn refusing_slow<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> T {
-        self.refuses_slow = true;
-        let done = step(self);
-        self.refuses_slow = false;
-        done
     }
 
     /// Takes the request's head through the chain: auth, routing and request of the first filter, then of the second...

@@ -11,6 +11,7 @@ use std::{
 };
 
 use edgewit_model::PluginName;
+use tokio::runtime::Builder;
 
 use queue::Queue;
 
@@ -69,9 +70,6 @@ impl Lane {
     /// Has a job done, unless too many of this plugin wait or there is no thread: then it comes back.
     pub(crate) fn send(&self, plugin: &PluginName, job: Job) -> Result<(), Job> {
         let mut state = self.inner.lock();
-        if state.is_over {
-            return Err(job);
-        }
         if state.idle == 0 && state.threads < self.inner.most_threads {
             match self.start() {
                 Ok(()) => state.threads += 1,
@@ -89,24 +87,25 @@ impl Lane {
         Ok(())
     }
 
-    /// Refuses what waits and what still comes.
-    pub(crate) fn close(&self) {
-        self.inner.lock().is_over = true;
-        self.inner.work.notify_all();
-    }
-
     fn start(&self) -> io::Result<()> {
         let inner = Arc::clone(&self.inner);
         let thread = std::thread::Builder::new().name("lane".to_owned());
-        let thread = thread.spawn(move || inner.work())?;
+        // As on a worker: what a component asks of WASI may look for an event loop, though it never waits for one.
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let thread = thread.spawn(move || {
+            let _entered = runtime.enter();
+            inner.work();
+        })?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
     }
 }
 
 impl Drop for Lane {
+    /// Workers end before and wait for their runs, so that nothing is left; if anything were, it would be refused.
     fn drop(&mut self) {
-        self.close();
+        self.inner.lock().is_over = true;
+        self.inner.work.notify_all();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
             let _ = thread.join();
@@ -199,6 +198,15 @@ mod tests {
             drop(go);
             drop(begun);
         }
+    }
+
+    #[test]
+    fn a_job_finds_an_event_loop_as_on_a_worker() {
+        let lane = Lane::new(1);
+        let (tell, told) = channel();
+        let job = move |_| tell.send(tokio::runtime::Handle::try_current().is_ok()).unwrap();
+        sent(&lane, "a", Box::new(job));
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(true));
     }
 
     #[test]

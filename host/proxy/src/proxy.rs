@@ -201,13 +201,6 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
-    /// Workers end when the last of their requests is back from the lane.
-    fn drop(&mut self) {
-        self.shared.lane.close();
-    }
-}
-
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
