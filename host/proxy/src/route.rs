@@ -6,7 +6,11 @@ mod pattern;
 
 mod condition;
 
-use std::{cmp::Reverse, collections::HashMap, net::IpAddr};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
 
 use edgewit_model::{
     HeaderRule, HostPattern, ListenerName, Matcher, NormalizedPath, Regex, Route, RouteName,
@@ -84,6 +88,8 @@ struct Paths {
     mixed: Vec<usize>,
     /// In the order of their specificity.
     patterns: Vec<(Pattern, Vec<Rule>)>,
+    /// The same while the table is built: of thousands of routes each finds its pattern at once.
+    collected: BTreeMap<Pattern, Vec<Rule>>,
     /// Paths that an expression describes, in the order in which they are tried.
     regexes: Vec<(Regex, Vec<Rule>)>,
 }
@@ -167,10 +173,7 @@ impl RouteTable {
 
 impl Paths {
     fn add(&mut self, pattern: Pattern, rule: Rule) {
-        match self.patterns.iter_mut().find(|(p, _)| *p == pattern) {
-            Some((_, rules)) => rules.push(rule),
-            None => self.patterns.push((pattern, vec![rule])),
-        }
+        self.collected.entry(pattern).or_default().push(rule);
     }
 
     fn add_regex(&mut self, regex: &Regex, rule: Rule) {
@@ -181,7 +184,7 @@ impl Paths {
     }
 
     fn prepare(&mut self) -> Result<(), RouteError> {
-        self.patterns.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.patterns = std::mem::take(&mut self.collected).into_iter().collect();
         let order = |regex: &Regex| (Reverse(regex.as_str().len()), regex.as_str().to_owned());
         self.regexes.sort_by_cached_key(|(regex, _)| order(regex));
         let of_patterns = self.patterns.iter_mut().map(|(_, rules)| rules);

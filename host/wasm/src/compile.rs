@@ -18,7 +18,9 @@ use crate::{
     load::LoadError,
     snapshot,
     state::State,
-    stop, time, wasi,
+    stop,
+    ticker::Ticker,
+    time, wasi,
 };
 
 /// Everything that decides about the result, beside the bytes of the component.
@@ -123,7 +125,8 @@ pub(crate) fn compile(job: &Job, bytes: &[u8]) -> Result<Compiled, LoadError> {
     let inspection = inspect::inspect(bytes)?;
     inspection.check(&job.grants())?;
     let engine = engine::compiling().map_err(host)?;
-    let ticker = crate::runtime::Ticker::start(&engine).map_err(host)?;
+    let ticker = Ticker::start(&engine).map_err(host)?;
+    let _ticking = ticker.ticking();
     let (needs, configured) = if inspection.configurable {
         let (needs, snapshot) = configured(job, bytes)?;
         (Some(needs), snapshot)
@@ -142,7 +145,8 @@ pub(crate) fn compile(job: &Job, bytes: &[u8]) -> Result<Compiled, LoadError> {
 /// Lets the component configure itself. The second value is the component with that memory, if it can be snapshotted.
 fn configured(job: &Job, bytes: &[u8]) -> Result<(NeedsRecord, Option<Vec<u8>>), LoadError> {
     let engine = engine::configuring().map_err(host)?;
-    let _ticker = crate::runtime::Ticker::start(&engine).map_err(host)?;
+    let ticker = Ticker::start(&engine).map_err(host)?;
+    let _ticking = ticker.ticking();
     let plan = snapshot::Plan::new(bytes);
     let code = plan.as_ref().map_or(bytes, snapshot::Plan::instrumented);
     let component = Component::new(&engine, code).map_err(invalid)?;

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::runtime::TICK;
+use crate::ticker::TICK;
 
 /// What one filter owes: when, in microseconds of the caller's clock, all is paid. 0: nothing is owed.
 #[derive(Debug, Default)]

@@ -28,7 +28,9 @@ use crate::{
     load::LoadError,
     runtime::Runtime,
     state::State,
-    stop, time,
+    stop,
+    ticker::Ticking,
+    time,
 };
 
 /// Lines of log that a filter may write in one exchange; the next one says that more are dropped.
@@ -60,6 +62,8 @@ pub(crate) struct Inner {
     idle: [Idle; SHARDS],
     debt: Debt,
     crowded: u64,
+    /// Instances are stopped by the clock.
+    _ticking: Option<Ticking>,
 }
 
 /// Instances that one thread can use again. Two threads share them only beyond 16, so that the lock is free.
@@ -143,6 +147,7 @@ impl WasmFilter {
             idle: Default::default(),
             debt: Debt::default(),
             crowded: u64::from(runtime.instances() / 2),
+            _ticking: runtime.ticking(),
         };
         let filter = Arc::new(Self { inner: Arc::new(inner) });
         filter.warm()?;
@@ -167,6 +172,7 @@ impl WasmFilter {
             idle: Default::default(),
             debt: Debt::default(),
             crowded: inner.crowded,
+            _ticking: inner._ticking.clone(),
         };
         Arc::new(Self { inner: Arc::new(inner) })
     }

@@ -27,6 +27,8 @@ mod limiter;
 
 mod time;
 
+mod ticker;
+
 mod debt;
 
 mod capability;

@@ -3,12 +3,7 @@
 use std::{
     ffi::OsString,
     path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
+    sync::{Arc, Mutex},
 };
 
 use edgewit_chain::Filter;
@@ -21,6 +16,7 @@ use crate::{
     capability::{Registry, Shared},
     engine,
     filter::WasmFilter,
+    ticker::{Ticker, Ticking},
 };
 
 /// The one engine of the process with everything that filters share.
@@ -31,7 +27,7 @@ pub struct Runtime {
     pub(crate) compiler: Compiler,
     pub(crate) compiling: Mutex<()>,
     pub(crate) cache: Cache,
-    _ticker: Ticker,
+    ticker: Ticker,
 }
 
 /// What a [`Runtime`] is made of.
@@ -101,7 +97,7 @@ impl Runtime {
             compiler,
             compiling: Mutex::new(()),
             cache,
-            _ticker: ticker,
+            ticker,
         }))
     }
 
@@ -113,6 +109,11 @@ impl Runtime {
     /// Instances that are alive now.
     pub fn live_instances(&self) -> u64 {
         self.engine.pooling_allocator_metrics().map_or(0, |m| m.component_instances())
+    }
+
+    /// Starts the clock, if it does not run, for as long as the result is held.
+    pub(crate) fn ticking(&self) -> Option<Ticking> {
+        self.ticker.ticking()
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -131,45 +132,5 @@ impl Runtime {
     /// Shared with nobody, and gone with the filter.
     pub(crate) fn apart(plugin: &PluginName) -> Arc<Shared> {
         Registry::new(Arc::default()).of(plugin)
-    }
-}
-
-/// Moves the epoch of an engine on, once a millisecond, until it is dropped.
-pub(crate) struct Ticker {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// One tick of the clock that ends calls which take too long.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
-
-impl Ticker {
-    pub(crate) fn start(engine: &Engine) -> wasmtime::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (engine, stopped) = (engine.weak(), Arc::clone(&stop));
-        let tick = move || {
-            while !stopped.load(Ordering::Relaxed) {
-                std::thread::sleep(TICK);
-                match engine.upgrade() {
-                    Some(engine) => engine.increment_epoch(),
-                    None => return,
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("edgewit-epoch".to_owned())
-            .spawn(tick)
-            .map_err(|e| wasmtime::Error::msg(format!("no thread for the clock: {e}")))?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It ends within a tick; a panic in it has been reported already.
-            let _ = thread.join();
-        }
     }
 }
