@@ -201,6 +201,13 @@ impl Proxy {
     }
 }
 
+impl Drop for Proxy {
+    /// All workers are told before one is waited for: each may have to wait for calls of filters.
+    fn drop(&mut self) {
+        self.workers.iter_mut().for_each(Worker::end);
+    }
+}
+
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }

@@ -89,6 +89,11 @@ impl Worker {
         }
     }
 
+    /// Tells it to end; dropping it waits for that.
+    pub(crate) fn end(&mut self) {
+        self.commands = None;
+    }
+
     /// Commands that are not carried out to their end.
     pub(crate) fn busy(&self) -> usize {
         self.unfinished.load(Ordering::Acquire)
@@ -97,7 +102,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.commands = None;
+        self.end();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
