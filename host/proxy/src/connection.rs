@@ -152,7 +152,8 @@ impl Connection {
         let limit = self.settings.config.limits.header_timeout;
         if let Some(tls) = &self.settings.tls {
             let limit = self.settings.config.limits.handshake_timeout;
-            let accepted = unless_stopped(&stop, tls.accept(stream, limit)).await;
+            // Boxed, with all that follows: a connection without TLS has no room for it.
+            let accepted = Box::pin(unless_stopped(&stop, tls.accept(stream, limit))).await;
             let (stream, session) = accepted.inspect_err(|error| {
                 if is_wrong(error) {
                     self.settings.refused.count(ConnectionRefusal::Handshake);
@@ -160,7 +161,7 @@ impl Connection {
             })?;
             self.session = session;
             let http2 = tls::chose_http2(&stream) || !self.settings.config.protocols.h1;
-            return self.speak(stream, Bytes::new(), http2, stop).await;
+            return Box::pin(self.speak(stream, Bytes::new(), http2, stop)).await;
         }
         let Protocols { h1, h2 } = self.settings.config.protocols;
         if !(h1 && h2) {
@@ -181,7 +182,7 @@ impl Connection {
         let connection = Rc::new(self);
         let wire = Wire::new(stream, front, http2, &connection);
         let served = match http2 {
-            true => http::serve_http2(connection, wire, stop).await,
+            true => Box::pin(http::serve_http2(connection, wire, stop)).await, // boxed, because it is larger
             false => http::serve_http1(connection, wire, stop).await,
         };
         served.map_err(io::Error::other)

@@ -90,7 +90,7 @@ pub(crate) async fn serve_http1<S: Tcp>(
     }
     served?;
     if let Some(relay) = switchboard.take() {
-        switch::take_over(serving.into_parts(), *relay).await;
+        Box::pin(switch::take_over(serving.into_parts(), *relay)).await; // boxed, because it is large and rare
     }
     Ok(())
 }
