@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 use super::scheme_name;
 
 /// Fields that only a trusted peer may set.
-pub(super) const FIELDS: [HeaderName; 8] = [
+pub(crate) const FIELDS: [HeaderName; 8] = [
     X_FORWARDED_FOR,
     X_FORWARDED_PROTO,
     X_FORWARDED_HOST,
