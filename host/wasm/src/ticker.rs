@@ -109,7 +109,8 @@ mod tests {
 
     /// Runs without end until the epoch has moved on.
     fn ends(engine: &Engine) -> bool {
-        let module = Module::new(engine, "(module (func (export \"f\") (loop (br 0))))").unwrap();
+        let code = wat::parse_str("(module (func (export \"f\") (loop (br 0))))").unwrap();
+        let module = Module::new(engine, code).unwrap();
         let mut store = Store::new(engine, ());
         store.set_epoch_deadline(1);
         let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
