@@ -56,6 +56,21 @@ fn a_component_is_compiled_once_and_a_tampered_entry_is_compiled_anew() {
 }
 
 #[test]
+fn one_component_under_two_names_is_compiled_once() {
+    let origin = Origin::echo();
+    let both = "config = { name = \"m\" }";
+    let toml = through(&origin, "\"marker\", \"other\"")
+        + &plugin("marker", both)
+        + &plugin("other", both);
+    let setup = Setup::new(toml).own_state();
+    let setup = setup.guest_as(guest::MARKER, "marker").guest_as(guest::MARKER, "other");
+    let gateway = setup.start();
+    let answer = gateway.get("/");
+    assert_eq!(answer.all("x-trail"), ["m:response", "m:response"]);
+    assert_eq!(entries(&gateway.stop()).len(), 1);
+}
+
+#[test]
 fn the_cache_belongs_to_one_user() {
     use std::os::unix::fs::PermissionsExt;
     let origin = Origin::echo();

@@ -38,7 +38,9 @@ const MAC_BYTES: usize = 32;
 const MAX_ENTRIES: usize = 256;
 
 impl Key {
+    /// What does not depend on the plugin's name is shared: one component under many names is compiled once.
     pub(crate) fn new(component: &[u8], job: &Job) -> Self {
+        let job = &Job { plugin: String::new(), ..job.clone() };
         let mut hash = Sha256::new();
         for part in [
             FORMAT.as_bytes(),

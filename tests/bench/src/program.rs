@@ -23,7 +23,7 @@ pub(crate) const FRONT: &str = "0";
 /// The core of origin and load.
 pub(crate) const BACK: &str = "1";
 /// How long a process may take until it serves; the first start compiles filters.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(600);
 
 impl Program {
     /// Starts a program on a core.
