@@ -40,13 +40,14 @@ const MAX_ENTRIES: usize = 256;
 impl Key {
     /// What does not depend on the plugin's name is shared: one component under many names is compiled once.
     pub(crate) fn new(component: &[u8], job: &Job) -> Self {
-        let job = &Job { plugin: String::new(), ..job.clone() };
+        let mut job = job.clone();
+        job.plugin.clear();
         let mut hash = Sha256::new();
         for part in [
             FORMAT.as_bytes(),
             env!("CARGO_PKG_VERSION").as_bytes(),
             std::env::consts::ARCH.as_bytes(),
-            &serde_json::to_vec(job).unwrap_or_default(),
+            &serde_json::to_vec(&job).unwrap_or_default(),
             &Sha256::digest(component),
         ] {
             hash.update((part.len() as u64).to_le_bytes());
