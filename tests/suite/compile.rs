@@ -102,7 +102,7 @@ fn a_compile_bomb_costs_its_own_process_and_traffic_goes_on() {
     };
     let load = Load::start(gateway.address(), Protocol::H1, 1, get("/"), judge);
     gateway.put(&bomb(), "marker");
-    let line = gateway.log.wait_for(&["plugin refused", "E0406"]);
+    let line = gateway.log.wait_for_compiler(&["plugin refused", "E0406"]);
     assert!(line.contains("could not be compiled within its limits"), "{line}");
     load.let_pass(10);
     load.stop().assert_clean();

@@ -4,9 +4,13 @@ use std::{
     io::{BufRead, BufReader, Read},
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
-use crate::wait::until_or_tell;
+use crate::wait::{until_or_tell, within};
+
+/// How long the compiler process may take by the clock.
+const COMPILER: Duration = Duration::from_secs(300);
 
 /// The lines that a process has written so far.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +45,14 @@ impl Lines {
     pub fn wait_for(&self, texts: &[&str]) -> String {
         let what = || format!("a line with {texts:?} in\n{}", self.all().join("\n"));
         until_or_tell(what, || self.with(texts).into_iter().next())
+    }
+
+    /// As [`Lines::wait_for`], for what the compiler process says: it has 30 s of processor time, and on a machine where others
+    /// want all of it, it gets a tenth.
+    #[track_caller]
+    pub fn wait_for_compiler(&self, texts: &[&str]) -> String {
+        let what = || format!("a line with {texts:?} in\n{}", self.all().join("\n"));
+        within(COMPILER, what, || self.with(texts).into_iter().next())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
