@@ -132,7 +132,7 @@ fn quoted(value: &[u8], out: &mut Vec<u8>) {
 
 /// Stands in a string as it is. All bytes are looked at without a branch, which a compiler makes into vectors.
 fn is_plain(value: &[u8]) -> bool {
-    let is_odd = |b: u8| (b < 0x20) | (b > 0x7e) | (b == b'"') | (b == b'\\');
+    let is_odd = |b: u8| !(0x20..=0x7e).contains(&b) | (b == b'"') | (b == b'\\');
     !value.iter().fold(false, |odd, byte| odd | is_odd(*byte))
 }
 

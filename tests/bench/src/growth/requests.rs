@@ -59,7 +59,8 @@ fn compare(setting: &Setting<'_>, what: &str, few: &Gateway, many: &Gateway) -> 
     let ask = Ask::to(PATH);
     let turn =
         |gateway: &Gateway| Ok::<_, anyhow::Error>(gateway.turn(&ask, Pace::Closed, TURN)?.0);
-    (turn(few)?, turn(many)?);
+    turn(few)?;
+    turn(many)?;
     let mut ratios = Vec::new();
     for _ in 0..setting.rounds {
         let (before, of_many, after) = (turn(few)?, turn(many)?, turn(few)?);

@@ -38,7 +38,11 @@ pub(super) fn figures(setting: &Setting<'_>) -> Result<Vec<Figure>> {
     let ask = Ask::to(PATH);
     let pace = Pace::Open(RATE);
     gateway.turn(&ask, pace, TURN)?;
-    swapping(&gateway, || Ok(std::thread::sleep(TURN)))?; // both versions are in the cache
+    // Both versions are in the cache afterwards.
+    swapping(&gateway, || {
+        std::thread::sleep(TURN);
+        Ok(())
+    })?;
     let mut ratios = Vec::new();
     let mut swaps = 0;
     for _ in 0..setting.rounds {
