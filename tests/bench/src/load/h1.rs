@@ -133,5 +133,8 @@ fn content_length(head: &[u8]) -> Result<Option<usize>> {
             return Ok(None);
         }
     }
-    bail!("neither content-length nor chunks: {text}")
+    match text.split(' ').nth(1) {
+        Some("204" | "304") => Ok(Some(0)),
+        _ => bail!("neither content-length nor chunks: {text}"),
+    }
 }
