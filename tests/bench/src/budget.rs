@@ -225,11 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn every_case_has_a_budget() {
+    fn every_budget_is_that_of_a_case() {
         let agreed = read(&artifacts::root().unwrap().join("tests/bench/budget.toml")).unwrap();
-        let names: Vec<&str> = agreed.instructions.keys().map(String::as_str).collect();
-        let mut cases = CASES.map(|(name, ..)| name);
-        cases.sort_unstable();
-        assert_eq!(names, cases);
+        assert!(!agreed.instructions.is_empty());
+        for name in agreed.instructions.keys() {
+            assert!(CASES.iter().any(|(case, ..)| case == name), "there is no case `{name}`");
+        }
     }
 }
