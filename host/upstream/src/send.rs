@@ -55,8 +55,8 @@ pub use tried::Tried;
 /// with [`Failure::Overloaded`].
 ///
 /// Informational responses are dropped, and more than 8 of them are an error. A `101` is one too unless the request has
-/// an [`Upgrade`] in its extensions. Dropping the future cancels the request. Must run where tasks can be local: a `LocalRuntime` or `LocalSet` of a current-thread
-/// runtime.
+/// an [`Upgrade`] in its extensions. Dropping the future cancels the request. Must run where tasks can be local: in a
+/// `LocalRuntime`, or in a `LocalSet` of a current-thread runtime.
 pub async fn send(
     upstream: &Arc<Upstream>,
     pools: &Pools,
