@@ -36,8 +36,14 @@ pub trait Filter: Send + Sync {
     /// Dropping it gives it back.
     fn start(&self) -> Result<Box<dyn Instance>, Stop>;
 
-    /// Is room for instances short, so that those that only wait should be dropped?
-    fn is_crowded(&self) -> bool;
+    /// An instance for a request that had one and gave it back while it waited.
+    fn resume(&self) -> Result<Box<dyn Instance>, Stop> {
+        self.start()
+    }
+
+    /// Should a request that waits for its upstream give its instance back? If room for instances is short, or if others can
+    /// use it meanwhile: one that goes from hand to hand is in the caches, many that wait are not.
+    fn yields(&self) -> bool;
 
     /// Did its calls compute for so long lately that others should not wait for the next one?
     fn is_slow(&self) -> bool {

@@ -101,6 +101,8 @@ pub struct SlotReport<'a> {
 
 struct Slot {
     instance: Option<Box<dyn Instance>>,
+    /// Whether it had an instance and gave it back while it waited.
+    has_yielded: bool,
     state: Vec<u8>,
     left: Allowance,
     disabled: bool,
@@ -128,6 +130,7 @@ impl Run {
     pub(crate) fn new(chain: Arc<Chain>, exchange: Box<Exchange>) -> Self {
         let slot = |link: &crate::Link| Slot {
             instance: None,
+            has_yielded: false,
             state: Vec::new(),
             left: link.filter.allowance(),
             disabled: false,
@@ -382,12 +385,13 @@ impl Run {
         }
     }
 
-    /// Gives back instances while only the upstream works, if room for instances is short. State stays, since it never
-    /// lives in an instance.
+    /// Gives back instances while only the upstream works, if others can use them or room is short. State stays, since it
+    /// never lives in an instance.
     pub fn yield_instances(&mut self) {
         for (slot, link) in self.slots.iter_mut().zip(self.chain.links()) {
-            if slot.instance.is_some() && link.filter.is_crowded() {
+            if slot.instance.is_some() && link.filter.yields() {
                 slot.instance = None;
+                slot.has_yielded = true;
             }
         }
     }

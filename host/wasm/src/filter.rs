@@ -182,6 +182,17 @@ impl WasmFilter {
         &self.inner.info
     }
 
+    /// An instance of this thread, or a fresh one.
+    fn lend(&self) -> Result<Box<WasmInstance>, Stop> {
+        let shard = shard();
+        let idle = self.inner.recycle.and_then(|_| self.inner.idle(shard)?.pop());
+        let running = match idle {
+            Some(running) => running,
+            None => self.inner.fresh()?,
+        };
+        Ok(Box::new(WasmInstance::new(Arc::clone(&self.inner), shard, running)))
+    }
+
     /// Makes one instance and drops it: the pool has touched its memory, and what cannot start is found before requests do.
     fn warm(&self) -> Result<(), LoadError> {
         match self.inner.fresh() {
@@ -237,16 +248,19 @@ impl Filter for WasmFilter {
     }
 
     fn start(&self) -> Result<Box<dyn Instance>, Stop> {
-        let shard = shard();
-        let idle = self.inner.recycle.and_then(|_| self.inner.idle(shard)?.pop());
-        let running = match idle {
-            Some(running) => running,
-            None => self.inner.fresh()?,
-        };
-        Ok(Box::new(WasmInstance::new(Arc::clone(&self.inner), shard, running)))
+        let mut lent = self.lend()?;
+        lent.count();
+        Ok(lent)
     }
 
-    fn is_crowded(&self) -> bool {
+    fn resume(&self) -> Result<Box<dyn Instance>, Stop> {
+        Ok(self.lend()?)
+    }
+
+    fn yields(&self) -> bool {
+        if self.inner.recycle.is_some() {
+            return true;
+        }
         let metrics = self.inner.engine.pooling_allocator_metrics();
         metrics.is_some_and(|m| m.component_instances() > self.inner.crowded)
     }
@@ -306,9 +320,8 @@ impl Inner {
     }
 
     /// Takes an instance back after a request, if this filter reuses instances and this one is still good.
-    pub(crate) fn take_back(&self, shard: usize, mut running: Running) {
+    pub(crate) fn take_back(&self, shard: usize, running: Running) {
         let Some(recycle) = self.recycle else { return };
-        running.requests += 1;
         if running.requests < recycle && !running.has_grown() {
             if let Some(wasi) = &running.store.data().wasi {
                 wasi.renew();

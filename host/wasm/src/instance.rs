@@ -77,6 +77,13 @@ impl WasmInstance {
         Self { filter, shard, running: Some(running) }
     }
 
+    /// It serves one more request.
+    pub(crate) fn count(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.requests += 1;
+        }
+    }
+
     /// Lends the exchange to the store, sets the limits, asks, and takes everything back, however it ended.
     fn call<W, V>(
         &mut self,

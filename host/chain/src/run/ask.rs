@@ -116,7 +116,8 @@ impl Run {
         }
         let slot = &mut self.slots[index];
         if slot.instance.is_none() {
-            match filter.start() {
+            let started = if slot.has_yielded { filter.resume() } else { filter.start() };
+            match started {
                 Ok(instance) => slot.instance = Some(instance),
                 Err(stop) => return (Err(stop), 0, 0),
             }

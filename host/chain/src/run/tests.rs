@@ -77,7 +77,7 @@ impl Filter for Fake {
             alive: Arc::clone(&self.alive),
         }))
     }
-    fn is_crowded(&self) -> bool {
+    fn yields(&self) -> bool {
         true
     }
     fn is_slow(&self) -> bool {

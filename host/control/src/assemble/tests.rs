@@ -34,7 +34,7 @@ impl Filter for Fake {
         Err(Stop::new(StopReason::Exhausted, "a fake"))
     }
 
-    fn is_crowded(&self) -> bool {
+    fn yields(&self) -> bool {
         false
     }
 }

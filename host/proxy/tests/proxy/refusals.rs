@@ -40,7 +40,7 @@ impl Filter for Crowded {
         Err(Stop::new(StopReason::Exhausted, "no room"))
     }
 
-    fn is_crowded(&self) -> bool {
+    fn yields(&self) -> bool {
         true
     }
 }

@@ -101,7 +101,7 @@ impl Filter for Live {
         Ok(Box::new(Running(Arc::clone(&self.0))))
     }
 
-    fn is_crowded(&self) -> bool {
+    fn yields(&self) -> bool {
         true
     }
 
