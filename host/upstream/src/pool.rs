@@ -18,15 +18,12 @@ use std::{
 };
 
 use edgewit_model as model;
-use http::{Request, Response};
-use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
 
 use crate::{
-    body::OutBody,
     circuit::Place,
     connect::{ConnectError, Offer, connect},
     upstream::{Endpoint, EndpointId, Upstream},
@@ -287,17 +284,6 @@ impl Lease {
         match self {
             Self::Http1(lease) => lease.gauge().begin(look),
             Self::Http2(lease) => lease.gauge().look(look),
-        }
-    }
-
-    /// Sends a request and waits for the response head. A request of which nothing was sent comes back in the error.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<OutBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<OutBody>>> {
-        match self {
-            Self::Http1(lease) => lease.send(request).await,
-            Self::Http2(lease) => lease.send(request).await,
         }
     }
 

@@ -12,6 +12,8 @@ mod request;
 
 mod response;
 
+mod spare;
+
 mod switch;
 
 mod tried;
@@ -34,6 +36,7 @@ use crate::{
 
 use bounds::Bounds;
 use failed::Failed;
+use spare::Spare;
 
 pub use error::{Failure, Processed, SendError};
 pub use reason::Reason;
@@ -57,29 +60,47 @@ pub use tried::Tried;
 /// Informational responses are dropped, and more than 8 of them are an error. A `101` is one too unless the request has
 /// an [`Upgrade`] in its extensions. Dropping the future cancels the request. Must run where tasks can be local: in a
 /// `LocalRuntime`, or in a `LocalSet` of a current-thread runtime.
-pub async fn send(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "the arguments of an `async fn` have two places in its future"
+)]
+pub fn send(
     upstream: &Arc<Upstream>,
     pools: &Pools,
-    request: Request<OutBody>,
+    mut request: Request<OutBody>,
     tried: &mut Tried,
-) -> Result<Response<InBody>, SendError> {
-    let Some(permit) = admit(upstream, tried.deadline).await else {
-        return Err(SendError::overloaded(request));
-    };
-    let Some(endpoint) = upstream.choose(tried) else {
-        return Err(SendError::unavailable(request));
-    };
-    tried.note(endpoint.id());
-    let attempt = Attempt {
-        upstream,
-        pools,
-        endpoint: &endpoint,
-        in_flight: InFlight::new(endpoint.clone(), permit),
-        method: request.method().clone(),
-        processed: Cell::new(Processed::No),
-    };
-    let first_byte = tried.began.map(|began| (began, upstream.timeouts().first_byte));
-    attempt.run(request, Bounds { deadline: tried.deadline, first_byte }).await
+) -> impl Future<Output = Result<Response<InBody>, SendError>> {
+    async move {
+        let Some(permit) = admit(upstream, tried.deadline).await else {
+            return Err(SendError::overloaded(request));
+        };
+        let Some(endpoint) = upstream.choose(tried) else {
+            return Err(SendError::unavailable(request));
+        };
+        tried.note(endpoint.id());
+        let attempt = Attempt {
+            upstream,
+            pools,
+            in_flight: InFlight::new(endpoint.clone(), permit),
+            endpoint,
+            method: request.method().clone(),
+            processed: Cell::new(Processed::No),
+            is_anonymous: !request::has_host(&request),
+        };
+        let first_byte = tried.began.map(|began| (began, upstream.timeouts().first_byte));
+        let bounds = Bounds { deadline: tried.deadline, first_byte };
+        let upload = request.body_mut().watch();
+        let began = upstream.wants_latency().then(Instant::now);
+        let answered = {
+            let exchange = pin!(attempt.exchange(request)); // moved no further: it is large
+            bounds.keep(exchange, upload.as_deref()).await
+        };
+        let answered = answered.unwrap_or_else(|| Err(SendError::timeout(attempt.processed.get())));
+        if let Some(began) = began {
+            attempt.endpoint.answered(began.elapsed(), answered.is_err());
+        }
+        attempt.ended(answered, upload.as_deref())
+    }
 }
 
 /// Leave of the circuit, after a while if there is no room at once.
@@ -94,30 +115,22 @@ async fn admit(upstream: &Upstream, deadline: Option<Instant>) -> Option<Permit>
 struct Attempt<'a> {
     upstream: &'a Upstream,
     pools: &'a Pools,
-    endpoint: &'a Arc<Endpoint>,
+    endpoint: Arc<Endpoint>,
     in_flight: InFlight,
     method: Method,
+    /// The request does not say for which host it is.
+    is_anonymous: bool,
     /// Whether the upstream may have processed the request, at any time.
     processed: Cell<Processed>,
 }
 
 impl Attempt<'_> {
-    async fn run(
+    /// Takes down what came of it.
+    fn ended(
         self,
-        mut request: Request<OutBody>,
-        bounds: Bounds,
+        answered: Result<Answer, SendError>,
+        upload: Option<&Watch>,
     ) -> Result<Response<InBody>, SendError> {
-        let anonymous = !request::has_host(&request);
-        let upload = request.body_mut().watch();
-        let began = self.upstream.wants_latency().then(Instant::now);
-        let answered = {
-            let exchange = pin!(self.exchange(request)); // moved no further: it is large
-            bounds.keep(exchange, upload.as_deref()).await
-        };
-        let answered = answered.unwrap_or_else(|| Err(SendError::timeout(self.processed.get())));
-        if let Some(began) = began {
-            self.endpoint.answered(began.elapsed(), answered.is_err());
-        }
         match answered {
             Ok(Answer::Switched(response, tunnel)) => {
                 self.answered(response.status().as_u16());
@@ -131,8 +144,8 @@ impl Attempt<'_> {
                 Ok(response.map(|body| InBody::new(body, hold, stall)))
             }
             Err(mut error) => {
-                self.failed(&error, upload.as_deref());
-                if let Some(unsent) = error.unsent.as_deref_mut().filter(|_| anonymous) {
+                self.failed(&error, upload);
+                if let Some(unsent) = error.unsent.as_deref_mut().filter(|_| self.is_anonymous) {
                     request::forget_host(unsent); // the next endpoint has another name
                 }
                 Err(error)
@@ -166,65 +179,68 @@ impl Attempt<'_> {
 
     fn note(&self, ended: Ended) {
         let upstream = self.upstream;
-        upstream.safeguards().note(self.endpoint, ended, || upstream.endpoints());
+        upstream.safeguards().note(&self.endpoint, ended, || upstream.endpoints());
     }
 
     /// Sends the request, a second time if a kept connection turns out to be closed.
-    async fn exchange(&self, mut request: Request<OutBody>) -> Result<Answer, SendError> {
-        if self.method == Method::CONNECT {
-            return Err(SendError::new(
-                Failure::Request,
-                Processed::No,
-                "`CONNECT` is not forwarded",
-            ));
-        }
-        if let Some(upgrade) = request.extensions().get::<Upgrade>().cloned() {
-            return Box::pin(self.switch(request, upgrade)).await; // boxed, because it is large and rare
-        }
-        let upload = request.body_mut().watch();
-        let mut stale = None;
-        loop {
-            let mut lease = match self.pools.take(self.upstream, self.endpoint, stale).await {
-                Ok(lease) => lease,
-                Err(error) => {
-                    return Err(SendError::connect(error, request).after(self.processed.get()));
-                }
-            };
-            request::prepare(&mut request, self.endpoint, lease.is_http2())?;
-            let may_be_stale = stale.is_none() && lease.is_reused();
-            let may_be_refused = stale.is_none() && lease.is_http2();
-            let may_repeat = may_be_stale || may_be_refused;
-            let spare = if may_repeat { self.spare(&request, &lease) } else { None };
-            let repeatable = spare.is_some() && is_idempotent(&self.method);
-            lease.begin(may_be_stale && !repeatable);
-            let before = self.processed.replace(Processed::Maybe);
-            let error = match lease.send(request).await {
-                Ok(response) => return accept(response, lease, upload),
-                Err(error) => Failed::new(error, &lease, upload.as_deref()),
-            };
-            if !may_repeat {
-                return Err(error.into_error().after(before));
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the arguments of an `async fn` have two places in its future"
+    )]
+    fn exchange(
+        &self,
+        mut request: Request<OutBody>,
+    ) -> impl Future<Output = Result<Answer, SendError>> {
+        async move {
+            if self.method == Method::CONNECT {
+                let what = "`CONNECT` is not forwarded";
+                return Err(SendError::new(Failure::Request, Processed::No, what));
             }
-            let (again, processed) = error.resend(spare, may_be_stale && repeatable)?;
-            self.processed.set(before.max(processed));
-            self.endpoint.counters().sent_again();
-            stale = Some(lease.id());
-            request = again;
+            if let Some(upgrade) = request.extensions().get::<Upgrade>().cloned() {
+                return Box::pin(self.switch(request, upgrade)).await; // boxed, because it is large and rare
+            }
+            let upload = request.body_mut().watch();
+            let mut stale = None;
+            loop {
+                let mut lease = match self.pools.take(self.upstream, &self.endpoint, stale).await {
+                    Ok(lease) => lease,
+                    Err(error) => {
+                        return Err(SendError::connect(error, request).after(self.processed.get()));
+                    }
+                };
+                request::prepare(&mut request, &self.endpoint, lease.is_http2())?;
+                let may_be_stale = stale.is_none() && lease.is_reused();
+                let may_be_refused = stale.is_none() && lease.is_http2();
+                let may_repeat = may_be_stale || may_be_refused;
+                let spare = if may_repeat { self.spare(&request, &lease) } else { None };
+                let repeatable = spare.is_some() && is_idempotent(&self.method);
+                lease.begin(may_be_stale && !repeatable);
+                let before = self.processed.replace(Processed::Maybe);
+                let sent = match &mut lease {
+                    Lease::Http1(lease) => lease.send(request).await,
+                    Lease::Http2(lease) => lease.send(request).await,
+                };
+                let error = match sent {
+                    Ok(response) => return accept(response, lease, upload),
+                    Err(error) => Failed::new(error, &lease, upload.as_deref()),
+                };
+                if !may_repeat {
+                    return Err(error.into_error().after(before));
+                }
+                let (again, processed) = error.resend(spare, may_be_stale && repeatable)?;
+                self.processed.set(before.max(processed));
+                self.endpoint.counters().sent_again();
+                stale = Some(lease.id());
+                request = again;
+            }
         }
     }
 
     /// The request once more, if a closed connection could make it necessary: over HTTP/1.1 a method that is not
     /// idempotent is repeated only if nothing was sent, and then hyper gives the request back itself.
-    fn spare(&self, request: &Request<OutBody>, lease: &Lease) -> Option<Request<OutBody>> {
-        if !lease.is_http2() && !is_idempotent(&self.method) {
-            return None;
-        }
-        let mut spare = Request::new(request.body().replay()?);
-        *spare.method_mut() = self.method.clone();
-        *spare.uri_mut() = request.uri().clone();
-        *spare.version_mut() = request.version();
-        *spare.headers_mut() = request.headers().clone();
-        Some(spare)
+    fn spare(&self, request: &Request<OutBody>, lease: &Lease) -> Option<Spare> {
+        let is_needed = lease.is_http2() || is_idempotent(&self.method);
+        if is_needed { Spare::of(request) } else { None }
     }
 }
 

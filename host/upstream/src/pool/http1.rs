@@ -169,11 +169,13 @@ impl Http1Lease {
         &self.line.line.gauge
     }
 
-    pub(super) async fn send(
+    /// Sends a request and waits for the response head. A request of which nothing was sent comes back in the error.
+    pub(crate) fn send(
         &mut self,
         request: Request<OutBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<OutBody>>> {
-        self.sender.try_send_request(request).await
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<OutBody>>>> + use<>
+    {
+        self.sender.try_send_request(request)
     }
 
     /// The response came to its clean end. The connection goes back unless it is closing, or the request is still being

@@ -155,11 +155,13 @@ impl Http2Lease {
         &self.shared.line.gauge
     }
 
-    pub(super) async fn send(
+    /// Sends a request and waits for the response head. A request of which nothing was sent comes back in the error.
+    pub(crate) fn send(
         &mut self,
         request: Request<OutBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<OutBody>>> {
-        self.shared.sender.clone().try_send_request(request).await
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<OutBody>>>> + use<>
+    {
+        self.shared.sender.clone().try_send_request(request)
     }
 }
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use http::Request;
 use hyper::client::conn::TrySendError;
 
-use super::{Failure, Processed, ProtocolError, SendError};
+use super::{Failure, Processed, ProtocolError, SendError, spare::Spare};
 use crate::{
     body::{OutBody, Watch},
     pool::Lease,
@@ -54,7 +54,7 @@ impl Failed {
     /// have been closed before the request came, and twice does no harm (`repeatable`).
     pub(super) fn resend(
         self,
-        spare: Option<Request<OutBody>>,
+        spare: Option<Spare>,
         repeatable: bool,
     ) -> Result<(Request<OutBody>, Processed), SendError> {
         let Self { mut error, silent } = self;
@@ -62,9 +62,10 @@ impl Failed {
             return Ok((*unsent, Processed::No));
         }
         let unprocessed = error.processed == Processed::No && error.kind == Failure::Reset;
-        match spare {
-            Some(spare) if unprocessed || (silent && repeatable) => Ok((spare, error.processed)),
-            _ => Err(error),
+        let spare = spare.filter(|_| unprocessed || (silent && repeatable));
+        match spare.and_then(Spare::into_request) {
+            Some(again) => Ok((again, error.processed)),
+            None => Err(error),
         }
     }
 

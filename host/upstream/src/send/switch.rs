@@ -27,11 +27,11 @@ impl Attempt<'_> {
         mut request: Request<OutBody>,
         Upgrade(token): Upgrade,
     ) -> Result<Answer, SendError> {
-        let mut switching = match self.pools.dial_to_switch(self.upstream, self.endpoint).await {
+        let mut switching = match self.pools.dial_to_switch(self.upstream, &self.endpoint).await {
             Ok(switching) => switching,
             Err(error) => return Err(SendError::connect(error, request)),
         };
-        request::prepare(&mut request, self.endpoint, false)?;
+        request::prepare(&mut request, &self.endpoint, false)?;
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         request.headers_mut().insert(UPGRADE, token.clone());
         self.processed.set(Processed::Maybe);
