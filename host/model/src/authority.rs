@@ -1,11 +1,15 @@
 //! The host that a request is for.
 
-use std::{fmt, net::Ipv6Addr};
+use std::{fmt, net::Ipv6Addr, sync::Arc};
 
-/// Host and, if given, port, in lower case, without user information (RFC 9110 4.2).
+use http::HeaderValue;
+
+/// Host and, if given, port, in lower case, without user information (RFC 9110 4.2). Cloning shares it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Authority {
-    text: Box<str>,
+    text: Arc<str>,
+    /// The same text.
+    field: HeaderValue,
     host_length: usize,
 }
 
@@ -33,12 +37,19 @@ impl Authority {
         if !port_ok || !host_ok {
             return Err(AuthorityError);
         }
-        Ok(Self { host_length: host.len(), text: text.to_ascii_lowercase().into() })
+        let text = text.to_ascii_lowercase();
+        let field = HeaderValue::from_str(&text).map_err(|_| AuthorityError)?;
+        Ok(Self { host_length: host.len(), text: text.into(), field })
     }
 
     /// Host and port.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Host and port as the value of a field.
+    pub fn field(&self) -> &HeaderValue {
+        &self.field
     }
 
     /// The host alone; an IPv6 address in its brackets.
@@ -80,6 +91,7 @@ mod tests {
             let authority = Authority::new(text).unwrap_or_else(|e| panic!("{text}: {e}"));
             assert_eq!(authority.host(), host);
             assert_eq!(authority.as_str(), text.to_ascii_lowercase());
+            assert_eq!(authority.field(), authority.as_str());
         }
         let bad = [
             "", "a b", "u@a", "a/admin", "a:b", "a:", ":80", "a:99999", "a,b", "a\\b", "a#b",

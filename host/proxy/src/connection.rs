@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use crate::{
+    guard::LastAuthority,
     http::{self, Budget, LAST_REQUEST},
     listen::{ConnectionRefusal, LiveListener, RoomPlace, Settings},
     loads::Load,
@@ -66,6 +67,7 @@ pub(crate) struct Connection {
     pub(crate) budget: Rc<Budget>,
     /// Requests of its peer, once there was one.
     pub(crate) load: OnceCell<Arc<Load>>,
+    pub(crate) last_authority: LastAuthority,
 }
 
 /// Who is at the other end of a connection.
@@ -103,6 +105,7 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
         switched: Cell::new(None),
         budget: Budget::new(settings.config.limits.connection_memory.as_usize()),
         load: OnceCell::new(),
+        last_authority: LastAuthority::default(),
         settings,
         context,
     };

@@ -1,6 +1,6 @@
 //! The way of one request, step by step. Start reading here.
 
-use std::{rc::Rc, sync::Arc};
+use std::{convert::Infallible, rc::Rc, sync::Arc};
 
 use edgewit_chain::{Passage, Phase, Phases, ResponseHead, ResponsePassage, Run};
 use edgewit_model::{Action, Respond};
@@ -14,7 +14,7 @@ use crate::{
     fields::strip_hop_by_hop,
     finish::Finish,
     forward,
-    guard::{self, Admitted},
+    guard::{self, Admitted, Trailers},
     http::StreamWatch,
     policy,
     problem::Problem,
@@ -24,7 +24,7 @@ use crate::{
     shared_run::SharedRun,
     snapshot::{LiveRoute, Snapshot},
     template::Values,
-    upgrade::Asked,
+    upgrade::{Asked, Upgrade},
     upload::{self, Upload, UploadLimits},
 };
 
@@ -32,49 +32,77 @@ use crate::{
 ///
 /// `finish` was there before anything else and goes into the response's body: whenever it is dropped, at the end or
 /// because the client is gone, the request is counted, logged and told to its filters, once.
-pub(crate) async fn serve(
+///
+/// What needs no waiting is done before the future is made, which is moved and should be small.
+pub(crate) fn serve(
     connection: &Rc<Connection>,
     request: Request<Incoming>,
     watch: Option<Rc<StreamWatch>>,
-) -> Response<ReplyBody> {
+) -> impl Future<Output = Result<Response<ReplyBody>, Infallible>> + use<> {
     let (parts, incoming) = request.into_parts();
     let mut finish = Finish::begin(connection, &parts);
-    let reply = match exchange(connection, parts, incoming, &mut finish).await {
-        Ok(reply) => reply,
-        Err(problem) => problem.into_reply(finish.request_id()),
-    };
-    let run = finish.run().cloned();
-    let reply = match &run {
-        Some(run) => response_side(run, reply).await,
-        None => reply,
-    };
-    let mut reply = reply;
-    policy::shape(&finish, &mut reply);
-    reply.send(run.as_ref(), watch, finish).await
+    let begun = begin(connection, parts, !incoming.is_end_stream(), &mut finish);
+    async move {
+        let reply = match begun {
+            Ok(begun) => exchange(begun, incoming, &mut finish).await,
+            Err(early) => *early,
+        };
+        let mut reply = reply.unwrap_or_else(|problem| problem.into_reply(finish.request_id()));
+        let run = finish.run().cloned();
+        if let Some(run) = &run {
+            reply = response_side(run, reply).await;
+        }
+        policy::shape(&finish, &mut reply);
+        let mut sending = match reply.sending(run.as_ref(), watch, finish) {
+            Ok(sending) => sending,
+            Err(switched) => return Ok(*switched),
+        };
+        if sending.is_held() {
+            sending = Box::pin(sending.released(run.as_ref())).await; // boxed, because it is large and rare
+        }
+        Ok(sending.into_response())
+    }
 }
 
-/// From the request to an answer: guard, route, request side of the chain, action.
-async fn exchange(
+/// A request whose run through its filters has begun.
+struct Begun {
+    route: Arc<LiveRoute>,
+    matcher: usize,
+    run: Rc<SharedRun>,
+    trailers: Trailers,
+    upgrade: Option<Upgrade>,
+}
+
+/// What is answered before the chain or the upstream was asked.
+pub(crate) type Early = Box<Result<Reply, Problem>>;
+
+fn early(problem: Problem) -> Early {
+    Box::new(Err(problem))
+}
+
+/// From the request to its route: guard, routing; or the answer, if there is one already.
+fn begin(
     connection: &Rc<Connection>,
     mut parts: Parts,
-    incoming: Incoming,
+    has_body: bool,
     finish: &mut Finish,
-) -> Result<Reply, Problem> {
+) -> Result<Begun, Early> {
     let snapshot = Arc::clone(finish.snapshot());
-    let upgrade = Asked::of(&mut parts, !incoming.is_end_stream());
+    let upgrade = Asked::of(&mut parts, has_body);
     let admitted = guard::admit(connection, parts, finish.identity()).and_then(|admitted| {
         finish.enter(admitted.client)?;
         Ok(admitted)
     });
-    let admitted = admitted.inspect_err(|problem| {
+    let admitted = admitted.map_err(|problem| {
         refused::count_word(connection, problem.word());
+        early(problem)
     })?;
     if connection.settings.config.redirect_https {
-        return redirect::to_https(&admitted);
+        return Err(Box::new(redirect::to_https(&admitted)));
     }
-    let (index, matcher) = find(&snapshot, connection, &admitted)?;
-    let route = snapshot.route(index).ok_or(Problem::NotFound)?;
-    let upgrade = upgrade.map_or(Ok(None), |asked| asked.granted(route.route()))?;
+    let (index, matcher) = find(&snapshot, connection, &admitted).map_err(early)?;
+    let route = snapshot.route(index).ok_or_else(|| early(Problem::NotFound))?;
+    let upgrade = upgrade.map_or(Ok(None), |asked| asked.granted(route.route())).map_err(early)?;
 
     let upstream = route.draw(route.ticket(&admitted)).map(|live| live.upstream().name().clone());
     let name = route.route().name.clone();
@@ -83,11 +111,16 @@ async fn exchange(
     let run = SharedRun::new(route.chain().begin(exchange), &connection.context.away);
     finish.routed(index, matcher, &run);
     if let Some(reply) = preflight(route, &run.borrow()) {
-        return Ok(reply);
+        return Err(Box::new(Ok(reply)));
     }
     finish.wish(route.wishes(&run.borrow().exchange().fields));
+    Ok(Begun { route: Arc::clone(route), matcher, run, trailers, upgrade })
+}
 
-    match request_side(route, &run).await {
+/// From the route to an answer: request side of the chain, action.
+async fn exchange(begun: Begun, incoming: Incoming, finish: &mut Finish) -> Result<Reply, Problem> {
+    let Begun { route, matcher, run, trailers, upgrade } = begun;
+    match request_side(&route, &run).await {
         Passage::Proceed => {}
         Passage::Answer(answer) => return Ok(Reply::answer(answer)),
         Passage::Failed(failed) => return Err(failed.into()),
@@ -95,16 +128,28 @@ async fn exchange(
     if let Some(reply) = route.fault().await {
         return Ok(reply);
     }
-    let limits = upload_limits(connection, route, finish);
-    let mut upload = Upload::new(incoming, limits, &run, finish.request_bytes())?;
-    if let Err(halt) = upload.release().await {
-        return Ok(upload::halted(halt, finish.request_id()));
+    let limits = upload_limits(finish.connection(), &route, finish);
+    let has_upload = !incoming.is_end_stream() || run.borrow().phases().has(Phase::RequestBody);
+    let mut upload = None;
+    if has_upload {
+        let made = Upload::new(incoming, limits, &run, finish.request_bytes())?;
+        let made = upload.insert(Box::new(made));
+        if let Err(halt) = made.release().await {
+            return Ok(upload::halted(halt, finish.request_id()));
+        }
     }
     match &route.route().action {
         Action::Forward(_) => {
-            let context = &connection.context;
+            let is_upgrade = upgrade.is_some();
+            let outgoing =
+                forward::outgoing(&route, &run, upload, is_upgrade, finish.request_id()).await;
+            let outgoing = match outgoing {
+                Ok(outgoing) => outgoing,
+                Err(early) => return *early,
+            };
+            let context = Rc::clone(&finish.connection().context);
             // Boxed, because it is large: what lies inside a future is moved with it, several times before it begins.
-            Box::pin(forward::forward(context, route, &run, upload, trailers, upgrade, finish))
+            Box::pin(forward::forward(&context, &route, &run, outgoing, trailers, upgrade, finish))
                 .await
         }
         Action::Respond(respond) => Ok(fixed(respond)),
@@ -123,15 +168,19 @@ async fn request_side(route: &Arc<LiveRoute>, run: &Rc<SharedRun>) -> Passage {
     }
     let route = Arc::clone(route);
     let step = move |run: &mut Run| run.request_side(route.upstream_names());
-    run.step(Phases::REQUEST_SIDE, step).await
+    Box::pin(run.step(Phases::REQUEST_SIDE, step)).await
 }
 
 /// The response side of the chain, for whatever the answer is and wherever it came from.
-async fn response_side(run: &Rc<SharedRun>, mut reply: Reply) -> Reply {
+async fn response_side(run: &Rc<SharedRun>, reply: Reply) -> Reply {
     run.here().await;
     if !run.borrow().phases().any_from(Phase::Response) {
         return reply;
     }
+    through_chain(run, reply).await
+}
+
+async fn through_chain(run: &Rc<SharedRun>, mut reply: Reply) -> Reply {
     let head = std::mem::replace(&mut reply.head, empty_head());
     run.borrow_mut().exchange_mut().response = Some(head);
     loop {

@@ -62,8 +62,8 @@ struct Asked {
 }
 
 impl Finish {
-    /// A request begins.
-    pub(crate) fn begin(connection: &Rc<Connection>, parts: &Parts) -> Self {
+    /// A request begins. Boxed, because it goes from hand to hand until the response has gone.
+    pub(crate) fn begin(connection: &Rc<Connection>, parts: &Parts) -> Box<Self> {
         let shared = &connection.context.shared;
         let snapshot = shared.snapshot.load_full();
         connection.activity.begin();
@@ -77,7 +77,7 @@ impl Finish {
                 user_agent: parts.headers.get(header::USER_AGENT).cloned(),
             })
         });
-        Self {
+        Box::new(Self {
             connection: Rc::clone(connection),
             snapshot,
             route: None,
@@ -98,7 +98,7 @@ impl Finish {
             blamed: None,
             wishes: None,
             place: None,
-        }
+        })
     }
 
     /// Counts it among the requests of its client, if that has room for it.
@@ -207,7 +207,7 @@ impl Finish {
     }
 
     pub(crate) fn request_id(&self) -> &str {
-        &self.identity.request_id
+        self.identity.request_id()
     }
 
     pub(crate) fn request_bytes(&self) -> &Rc<Cell<u64>> {
@@ -255,7 +255,7 @@ impl Finish {
         let host = asked.host.as_ref().and_then(|host| host.to_str().ok());
         log.write(&Line {
             time: asked.time,
-            request_id: &self.identity.request_id,
+            request_id: self.identity.request_id(),
             trace_id: self.identity.trace_id(),
             listener: self.connection.settings.config.name.as_str(),
             client: exchange.map_or(self.connection.peer, |exchange| exchange.client),
@@ -298,8 +298,8 @@ impl Finish {
     }
 
     /// What is left to do when `run` is back. Until then the request has its place among those of its client.
-    fn rest(&mut self, run: &Rc<SharedRun>) -> Self {
-        Self {
+    fn rest(&mut self, run: &Rc<SharedRun>) -> Box<Self> {
+        Box::new(Self {
             connection: Rc::clone(&self.connection),
             snapshot: Arc::clone(&self.snapshot),
             route: self.route,
@@ -320,7 +320,7 @@ impl Finish {
             blamed: self.blamed,
             wishes: None,
             place: self.place.take(),
-        }
+        })
     }
 
     fn summary(&self, duration: Duration) -> Summary {

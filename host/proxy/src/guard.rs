@@ -1,5 +1,7 @@
 //! The front door: what is not read alike by every server, or not the client's to say, does not come in.
 
+mod authority;
+
 mod forwarded;
 
 mod identity;
@@ -25,6 +27,7 @@ use crate::{
     problem::Problem,
 };
 
+pub(crate) use authority::LastAuthority;
 #[cfg(test)]
 pub(crate) use forwarded::FIELDS as FORWARDING;
 pub(crate) use identity::{Identity, X_REQUEST_ID};
@@ -206,13 +209,11 @@ fn authority(
     let mut hosts = fields.get_all(HOST).iter();
     let field = match (hosts.next(), hosts.next()) {
         (_, Some(_)) => return Err(Problem::BadRequest("more than one host")),
-        (Some(host), None) => {
-            let host = host.to_str().map_err(|_| Problem::BadRequest("the host is not valid"))?;
-            Some(Authority::new(host).map_err(wrong)?)
-        }
+        (Some(host), None) => Some(connection.last_authority.of(host.as_bytes()).map_err(wrong)?),
         (None, None) => None,
     };
-    let target = uri.authority().map(|a| Authority::new(a.as_str()).map_err(wrong)).transpose()?;
+    let target = uri.authority().map(|a| connection.last_authority.of(a.as_str().as_bytes()));
+    let target = target.transpose().map_err(wrong)?;
     match (target, field) {
         (Some(target), Some(field)) if target != field => {
             Err(Problem::BadRequest("two different hosts"))
@@ -269,7 +270,7 @@ impl Admitted {
             client: self.client,
             listener: connection.settings.config.name.clone(),
             route,
-            request_id: identity.request_id.clone(),
+            request_id: identity.request_id().into(),
             subject: None,
             upstream,
             response: None,

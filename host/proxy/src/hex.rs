@@ -1,17 +1,35 @@
 //! Hexadecimal digits.
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-/// Bytes that are written at once at most.
-const MOST: usize = 16;
+use bytes::Bytes;
+use http::HeaderValue;
 
-/// Appends bytes, up to 16 of them, as two digits each.
-pub(crate) fn push(bytes: &[u8], out: &mut String) {
-    let mut digits = [0; 2 * MOST];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+/// The two digits of each byte.
+const DIGITS: [[u8; 2]; 256] = {
+    let mut digits = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        digits[byte] = [b"0123456789abcdef"[byte >> 4], b"0123456789abcdef"[byte & 15]];
+        byte += 1;
     }
-    let written = digits.get(..2 * bytes.len()).unwrap_or(&digits);
-    out.push_str(std::str::from_utf8(written).unwrap_or_default());
+    digits
+};
+
+/// Writes bytes as two digits each, as far as there is room, and gives what comes behind.
+pub(crate) fn write<'a>(bytes: &[u8], out: &'a mut [u8]) -> &'a mut [u8] {
+    let (digits, rest) = out.split_at_mut((2 * bytes.len()).min(out.len()));
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&DIGITS[usize::from(*byte)]);
+    }
+    rest
+}
+
+/// Digits and hyphens as the value of a field. Its copies share it from the beginning.
+pub(crate) fn value(text: &[u8]) -> HeaderValue {
+    // A vector with room to spare becomes shared at once, instead of when it is copied first.
+    let mut shared = Vec::with_capacity(text.len() + 1);
+    shared.extend_from_slice(text);
+    let value = HeaderValue::from_maybe_shared(Bytes::from(shared));
+    value.unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -20,11 +38,13 @@ mod tests {
 
     #[test]
     fn each_byte_is_two_digits() {
-        let mut text = "a".to_owned();
-        push(&[0, 0x1f, 0xff], &mut text);
-        push(&[], &mut text);
-        assert_eq!(text, "a001fff");
-        push(&[0xab; MOST], &mut text);
-        assert_eq!(text.len(), 7 + 2 * MOST);
+        let mut text = *b"--------";
+        let rest = write(&[0, 0x1f, 0xff], &mut text);
+        assert_eq!(rest, b"--");
+        assert_eq!(&text, b"001fff--");
+        assert!(write(&[0xab; 4], &mut text).is_empty());
+        write(&[0xcd; 4], &mut text[6..]);
+        assert_eq!(&text, b"abababcd");
+        assert_eq!(value(&text), "abababcd");
     }
 }

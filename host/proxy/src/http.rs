@@ -7,7 +7,6 @@ mod stream;
 mod switch;
 
 use std::{
-    convert::Infallible,
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
@@ -15,9 +14,7 @@ use std::{
     time::Duration,
 };
 
-use ::http::{Request, Response};
 use hyper::{
-    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -27,7 +24,6 @@ use tokio::sync::watch;
 use crate::{
     connection::Connection,
     exchange, refused,
-    reply::ReplyBody,
     wire::{Refusal, Tcp, Wire},
 };
 pub(crate) use budget::Budget;
@@ -78,7 +74,7 @@ pub(crate) async fn serve_http1<S: Tcp>(
         builder.max_headers(limits.headers);
     }
     let of_requests = Rc::clone(&connection);
-    let service = service_fn(move |request| respond(Rc::clone(&of_requests), request, None));
+    let service = service_fn(move |request| exchange::serve(&of_requests, request, None));
     let switchboard = Switchboard(&connection);
     let mut serving = builder.serve_connection(TokioIo::new(wire), service);
     let shut_down = |c: Pin<&mut &mut http1::Connection<_, _>>| {
@@ -118,19 +114,12 @@ pub(crate) async fn serve_http2<S: Tcp>(
         .keep_alive_timeout(PING.1);
     let of_requests = Rc::clone(&connection);
     let service = service_fn(move |request| {
-        let watch = streams.begin();
-        respond(Rc::clone(&of_requests), request, Some(watch))
+        let (connection, watch) = (Rc::clone(&of_requests), streams.begin());
+        // Nothing is done before the task of the stream runs: if it panics, other streams do not notice.
+        async move { exchange::serve(&connection, request, Some(watch)).await }
     });
     let serving = builder.serve_connection(TokioIo::new(wire), service);
     drive(serving, http2::Connection::graceful_shutdown, &connection, stop, false).await
-}
-
-async fn respond(
-    connection: Rc<Connection>,
-    request: Request<Incoming>,
-    watch: Option<Rc<StreamWatch>>,
-) -> Result<Response<ReplyBody>, Infallible> {
-    Ok(exchange::serve(&connection, request, watch).await)
 }
 
 /// Drives a connection to its end; from `stop` on it only finishes what it has begun.

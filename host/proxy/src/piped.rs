@@ -81,9 +81,14 @@ impl<B: Body<Data = Bytes> + Unpin> Piped<B> {
         self.is_piped
     }
 
+    /// Whether a filter holds the body back.
+    pub(crate) fn is_held(&self) -> bool {
+        self.pipe.as_ref().is_some_and(Pipe::holds) && !self.has_ended()
+    }
+
     /// Reads until no filter holds the body back any more.
     pub(crate) async fn release(&mut self) -> Result<(), Halt<B::Error>> {
-        while self.pipe.as_ref().is_some_and(Pipe::holds) && !self.has_ended() {
+        while self.is_held() {
             poll_fn(|cx| self.poll_read(cx)).await?;
         }
         Ok(())

@@ -51,7 +51,7 @@ pub(crate) fn count_word(connection: &Connection, reason: &'static str) {
 pub(crate) fn answer(connection: &Connection, refusal: Refusal, head: &[u8]) -> Bytes {
     count(connection, refusal);
     let identity = Identity::new(&HeaderMap::new(), false, SystemTime::now());
-    let id = &identity.request_id;
+    let id = identity.request_id();
     let status = refusal.status();
     let body = problem::document(status, id);
     let title = status.canonical_reason().unwrap_or("Error");

@@ -31,7 +31,7 @@ pub(crate) struct Relay {
     /// There until it is closed.
     upstream: Option<Box<Tunnel>>,
     idle: Duration,
-    finish: Finish,
+    finish: Box<Finish>,
     /// The client's side, if it is a stream of HTTP/2.
     stream: Option<Rc<StreamWatch>>,
 }
@@ -46,7 +46,7 @@ enum Ended {
 }
 
 impl Relay {
-    pub(crate) fn new(upstream: Box<Tunnel>, finish: Finish, idle: Duration) -> Self {
+    pub(crate) fn new(upstream: Box<Tunnel>, finish: Box<Finish>, idle: Duration) -> Self {
         finish.connection().context.shared.tunnels.up();
         Self { upstream: Some(upstream), idle, finish, stream: None }
     }

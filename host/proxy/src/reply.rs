@@ -55,7 +55,7 @@ pub(crate) struct ReplyBody {
     cut: bool,
     watch: Option<Rc<StreamWatch>>,
     /// `None`: another one ends the request.
-    finish: Option<Finish>,
+    finish: Option<Box<Finish>>,
     coder: Option<Box<Coder>>,
 }
 
@@ -76,19 +76,20 @@ impl Reply {
         Self { head, source: Source::Full(body), error: None, close: false, trailers: None }
     }
 
-    /// Makes the response: framing, fields of the host, and the body through the filters that want it.
-    pub(crate) async fn send(
+    /// Makes the response: framing, fields of the host, and the body through the filters that want it. `Err`: it is whole
+    /// already, since the connection leaves HTTP.
+    pub(crate) fn sending(
         mut self,
         run: Option<&Rc<SharedRun>>,
         watch: Option<Rc<StreamWatch>>,
-        mut finish: Finish,
-    ) -> Response<ReplyBody> {
+        mut finish: Box<Finish>,
+    ) -> Result<Sending, Box<Response<ReplyBody>>> {
         if matches!(self.source, Source::Switched(_)) {
             match std::mem::replace(&mut self.source, Source::Empty) {
                 Source::Switched(switched)
                     if self.head.status == StatusCode::SWITCHING_PROTOCOLS =>
                 {
-                    return switch(self.head, *switched, watch, finish);
+                    return Err(Box::new(switch(self.head, *switched, watch, finish)));
                 }
                 _ => {} // a filter made something else of it: the upstream's connection is closed
             }
@@ -104,39 +105,8 @@ impl Reply {
             self.keep_length_only(finish.method());
         }
         let source = std::mem::replace(&mut self.source, Source::Empty);
-        let mut piped = Piped::new(source, run.filter(|_| !bodiless), Direction::Response);
-        let mut cut = false;
-        match piped.release().await {
-            Ok(()) => {}
-            Err(Halt::Cut) => cut = true,
-            Err(halt) => {
-                if matches!(halt, Halt::Broken(BodyError::Upstream(_))) {
-                    finish.blame(ProxyError::ResponseIncomplete);
-                }
-                self = replaced(halt, finish.request_id());
-                if let Some(run) = run {
-                    run.here().await; // the request's body may still be on its way
-                }
-                policy::shape(&finish, &mut self);
-                self = self.of_host(&finish);
-                let source = std::mem::replace(&mut self.source, Source::Empty);
-                piped = Piped::new(source, None, Direction::Response);
-            }
-        }
-        if piped.is_piped() || !matches!(piped.size_hint().exact(), None | Some(0)) {
-            // The length is what the body says it is; hyper writes it.
-            self.head.fields.remove(header::CONTENT_LENGTH);
-        }
-        let length = self.length(bodiless, &piped);
-        let coding = policy::coding(&finish, &mut self, length);
-        let coder = coding.filter(|_| !bodiless).map(|coding| Box::new(Coder::new(coding)));
-        self.add_fields(bodiless, &finish);
-        finish.answered(self.head.status, self.error);
-        let body = ReplyBody { piped, cut, watch, finish: Some(finish), coder };
-        let mut response = Response::new(body);
-        *response.status_mut() = self.head.status;
-        *response.headers_mut() = self.head.fields;
-        response
+        let piped = Piped::new(source, run.filter(|_| !bodiless), Direction::Response);
+        Ok(Sending { reply: self, piped, cut: false, bodiless, watch, finish })
     }
 
     /// What the host answers by itself says why, and says it so that the client understands it.
@@ -171,9 +141,7 @@ impl Reply {
 
     fn add_fields(&mut self, bodiless: bool, finish: &Finish) {
         let fields = &mut self.head.fields;
-        if let Ok(id) = HeaderValue::from_str(finish.request_id()) {
-            fields.insert(X_REQUEST_ID, id);
-        }
+        fields.insert(X_REQUEST_ID, finish.identity().id_field());
         if finish.version() == Version::HTTP_2 {
             return;
         }
@@ -187,17 +155,73 @@ impl Reply {
     }
 }
 
+/// A response whose body has begun its way.
+pub(crate) struct Sending {
+    reply: Reply,
+    piped: Piped<Source>,
+    cut: bool,
+    bodiless: bool,
+    watch: Option<Rc<StreamWatch>>,
+    finish: Box<Finish>,
+}
+
+impl Sending {
+    /// Whether a filter holds the body back.
+    pub(crate) fn is_held(&self) -> bool {
+        self.piped.is_held()
+    }
+
+    /// Reads until no filter holds the body back any more; something else is sent if one halts it.
+    pub(crate) async fn released(mut self, run: Option<&Rc<SharedRun>>) -> Self {
+        match self.piped.release().await {
+            Ok(()) => {}
+            Err(Halt::Cut) => self.cut = true,
+            Err(halt) => {
+                if matches!(halt, Halt::Broken(BodyError::Upstream(_))) {
+                    self.finish.blame(ProxyError::ResponseIncomplete);
+                }
+                let mut reply = replaced(halt, self.finish.request_id());
+                if let Some(run) = run {
+                    run.here().await; // the request's body may still be on its way
+                }
+                policy::shape(&self.finish, &mut reply);
+                self.reply = reply.of_host(&self.finish);
+                let source = std::mem::replace(&mut self.reply.source, Source::Empty);
+                self.piped = Piped::new(source, None, Direction::Response);
+            }
+        }
+        self
+    }
+
+    /// The response.
+    pub(crate) fn into_response(self) -> Response<ReplyBody> {
+        let Self { mut reply, piped, cut, bodiless, watch, mut finish } = self;
+        if piped.is_piped() || !matches!(piped.size_hint().exact(), None | Some(0)) {
+            // The length is what the body says it is; hyper writes it.
+            reply.head.fields.remove(header::CONTENT_LENGTH);
+        }
+        let length = reply.length(bodiless, &piped);
+        let coding = policy::coding(&finish, &mut reply, length);
+        let coder = coding.filter(|_| !bodiless).map(|coding| Box::new(Coder::new(coding)));
+        reply.add_fields(bodiless, &finish);
+        finish.answered(reply.head.status, reply.error);
+        let body = ReplyBody { piped, cut, watch, finish: Some(finish), coder };
+        let mut response = Response::new(body);
+        *response.status_mut() = reply.head.status;
+        *response.headers_mut() = reply.head.fields;
+        response
+    }
+}
+
 /// The response that says that the connection leaves HTTP.
 fn switch(
     mut head: ResponseHead,
     switched: Switched,
     watch: Option<Rc<StreamWatch>>,
-    mut finish: Finish,
+    mut finish: Box<Finish>,
 ) -> Response<ReplyBody> {
     let fields = &mut head.fields;
-    if let Ok(id) = HeaderValue::from_str(finish.request_id()) {
-        fields.insert(X_REQUEST_ID, id);
-    }
+    fields.insert(X_REQUEST_ID, finish.identity().id_field());
     let status = switched.head(fields);
     finish.answered(status, None);
     switched.begin(finish, watch);

@@ -26,7 +26,7 @@ pub(crate) struct SharedRun {
     /// The one permit is there while the run is here and nobody waits for it.
     turn: Semaphore,
     /// The end of the request, if it came while the run was away.
-    end: Cell<Option<Finish>>,
+    end: Cell<Option<Box<Finish>>>,
     away: Rc<Away>,
 }
 
@@ -149,7 +149,7 @@ impl SharedRun {
     }
 
     /// Keeps the end of its request until it comes back.
-    pub(crate) fn end_later(&self, end: Finish) {
+    pub(crate) fn end_later(&self, end: Box<Finish>) {
         self.end.set(Some(end));
     }
 

@@ -137,7 +137,7 @@ impl Switched {
     }
 
     /// Begins to relay as soon as the head went out.
-    pub(crate) fn begin(self, finish: Finish, watch: Option<Rc<StreamWatch>>) {
+    pub(crate) fn begin(self, finish: Box<Finish>, watch: Option<Rc<StreamWatch>>) {
         let idle = finish.tunnel_idle();
         let relay = Relay::new(self.tunnel, finish, idle);
         match self.upgrade.way {

@@ -40,8 +40,7 @@ pub(super) fn outgoing(
     edits::apply(&route.headers.request, &mut fields, &values);
     if !route.rewrite.upstream_host {
         let host = route.rewrite.host.as_ref().unwrap_or(&exchange.authority);
-        let host = HeaderValue::from_str(host.as_str());
-        fields.insert(HOST, host.map_err(|_| Problem::BadRequest("the host is not valid"))?);
+        fields.insert(HOST, host.field().clone());
     }
     if trailers.accepted {
         fields.insert(TE, HeaderValue::from_static("trailers"));
@@ -70,7 +69,7 @@ fn add_via(fields: &mut HeaderMap) {
 
 fn target(path: &str, query: Option<&str>) -> Result<Uri, Problem> {
     let target = match query {
-        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        Some(query) => PathAndQuery::try_from([path, "?", query].concat()),
         None => PathAndQuery::try_from(path),
     };
     target.map(Uri::from).map_err(|_| Problem::BadRequest("the target is not valid"))

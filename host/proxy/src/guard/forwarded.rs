@@ -54,9 +54,7 @@ pub(super) fn rewrite(fields: &mut HeaderMap, peer: &Peer<'_>, authority: &Autho
     extend_chain(fields, peer);
     let proto = scheme_name(peer.scheme);
     fields.entry(X_FORWARDED_PROTO).or_insert(proto);
-    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
-        fields.entry(X_FORWARDED_HOST).or_insert(host);
-    }
+    fields.entry(X_FORWARDED_HOST).or_insert_with(|| authority.field().clone());
     client
 }
 

@@ -1,5 +1,7 @@
 //! Trace context (W3C Recommendation, level 1).
 
+use std::ops::Range;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{hex, random};
@@ -7,40 +9,50 @@ use crate::{hex, random};
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// A `traceparent` of which nothing is known, and where its parts stand (section 3.2).
+const PATTERN: &[u8; 55] = b"00-00000000000000000000000000000000-0000000000000000-00";
+const ID: Range<usize> = 3..35;
+const SPAN: Range<usize> = 36..52;
+const FLAGS: Range<usize> = 53..55;
+
 /// The trace that a request is part of, with our own span in it.
 #[derive(Debug, Clone)]
 pub(super) struct Trace {
     /// `traceparent` as it is sent on.
-    parent: String,
+    parent: HeaderValue,
     is_new: bool,
 }
 
 impl Trace {
     /// Continues the trace of these fields with a span of our own, or begins one.
     pub(super) fn continued(fields: &HeaderMap) -> Self {
-        let mut text = String::with_capacity(55);
-        text.push_str("00-");
+        let mut text = *PATTERN;
         let continued = parent(fields);
-        match continued {
-            Some((trace, _)) => text.push_str(trace),
-            None => hex::push(&random::bytes::<16>(), &mut text),
+        if let Some(place) = text.get_mut(ID) {
+            match continued {
+                Some((trace, _)) => place.copy_from_slice(trace.as_bytes()),
+                None => {
+                    hex::write(&random::bytes::<16>(), place);
+                }
+            }
         }
-        text.push('-');
-        hex::push(&random::bytes::<8>(), &mut text);
-        text.push('-');
-        text.push_str(continued.map_or("00", |(_, flags)| flags));
-        Self { parent: text, is_new: continued.is_none() }
+        if let Some(place) = text.get_mut(SPAN) {
+            hex::write(&random::bytes::<8>(), place);
+        }
+        if let (Some(place), Some((_, flags))) = (text.get_mut(FLAGS), continued) {
+            place.copy_from_slice(flags.as_bytes());
+        }
+        Self { parent: hex::value(&text), is_new: continued.is_none() }
     }
 
     /// 32 hexadecimal digits.
     pub(super) fn id(&self) -> &str {
-        self.parent.get(3..35).unwrap_or_default()
+        let id = self.parent.as_bytes().get(ID).unwrap_or_default();
+        std::str::from_utf8(id).unwrap_or_default()
     }
 
     pub(super) fn write(&self, fields: &mut HeaderMap) {
-        if let Ok(parent) = HeaderValue::from_str(&self.parent) {
-            fields.insert(TRACEPARENT, parent);
-        }
+        fields.insert(TRACEPARENT, self.parent.clone());
         if self.is_new {
             fields.remove(TRACESTATE); // it belongs to a trace that is not continued
         }
