@@ -1,7 +1,8 @@
 //! What has happened, told to those who watch: `/v1/events` and `edgewit events`.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
     process::{Command, Stdio},
 };
 
@@ -41,6 +42,33 @@ fn next_of(viewer: &mut Raw, kind: &str) -> Value {
             return event;
         }
     }
+}
+
+#[test]
+fn servers_that_fall_ill_are_told_of() {
+    let (origin, nobody) = (Origin::echo(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let gone = nobody.local_addr().unwrap();
+    let health = "health = { path = \"/healthz\", interval = \"100ms\", unhealthy-after = 1 }";
+    let toml = format!(
+        "[upstreams.orders]\nservers = [\"{}\", \"http://{gone}\"]\n{health}\n\
+         [routes.all]\nmatch = \"/{{*rest}}\"\nupstream = \"orders\"\n",
+        origin.url()
+    );
+    drop(nobody);
+    let gateway = Setup::new(toml).start();
+    let mut viewer = watch(&gateway, "localhost", "");
+    let event = next_of(&mut viewer, "health");
+    assert_eq!(event["message"], format!("`orders`: {gone} is unhealthy"));
+    let back = TcpListener::bind(gone).unwrap();
+    let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    std::thread::spawn(move || {
+        for mut stream in back.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4_096]);
+            let _ = stream.write_all(answer);
+        }
+    });
+    let event = next_of(&mut viewer, "health");
+    assert_eq!(event["message"], format!("`orders`: {gone} is available again"));
 }
 
 fn listed(gateway: &Gateway, kind: &str) -> Vec<Value> {

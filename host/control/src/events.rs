@@ -23,7 +23,7 @@ pub struct Event {
     /// When.
     pub at: Timestamp,
     /// `start`, `reload`, `swap`, `refused`, `command`, `file`, `quarantine`, `rolled-back`, `stopped`, `certificate`,
-    /// `upgrade` or `drain`.
+    /// `health`, `upgrade` or `drain`.
     pub kind: &'static str,
     /// Whose version was swapped, stopped or refused.
     #[serde(skip_serializing_if = "Option::is_none")]

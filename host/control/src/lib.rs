@@ -24,6 +24,8 @@ mod diff;
 
 mod folder;
 
+mod health;
+
 mod cache_dir;
 
 mod file;

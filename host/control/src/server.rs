@@ -26,6 +26,7 @@ use crate::{
     cache_dir::CacheDir,
     certificates,
     gauges::Gauges,
+    health,
     live::{ChangeError, Changed, Live, Parts, StartError},
     source::{Overrides, Read, Source},
     status::{Status, StatusView, Times},
@@ -176,6 +177,7 @@ impl Running {
         tasks.spawn(certificates::renew(Arc::downgrade(&proxy), Arc::clone(&status)));
         tasks.spawn(judge(Arc::clone(&live), on_probation));
         tasks.spawn(stops::tell(Arc::clone(&metrics), Arc::clone(&status)));
+        tasks.spawn(health::tell(Arc::downgrade(&proxy), Arc::clone(&status)));
         tasks.spawn(tidy(give_back));
         let address = admin.as_ref().map(Admin::address);
         status.set_admin(address);
