@@ -5,7 +5,7 @@ use std::{
     num::NonZero,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -178,7 +178,7 @@ impl Running {
         tasks.spawn(judge(Arc::clone(&live), on_probation));
         tasks.spawn(stops::tell(Arc::clone(&metrics), Arc::clone(&status)));
         tasks.spawn(health::tell(Arc::downgrade(&proxy), Arc::clone(&status)));
-        tasks.spawn(tidy(give_back));
+        tasks.spawn(tidy(Arc::downgrade(&proxy), give_back));
         let address = admin.as_ref().map(Admin::address);
         status.set_admin(address);
         let (mut admin_task, mut admin_socket) = (None, None);
@@ -285,8 +285,11 @@ impl Running {
 /// Between two times that memory is given back which requests have left.
 const TIDY: Duration = Duration::from_secs(2);
 
-async fn tidy(give_back: fn()) {
-    loop {
+/// Workers give back what is theirs while they have nothing to do: nobody else can do it for them.
+async fn tidy(proxy: Weak<Proxy>, give_back: fn()) {
+    while let Some(proxy) = proxy.upgrade() {
+        proxy.call_if_idle(give_back);
+        drop(proxy);
         tokio::time::sleep(TIDY).await;
         if tokio::task::spawn_blocking(give_back).await.is_err() {
             tracing::error!("giving memory back has met a fault");

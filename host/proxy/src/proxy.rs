@@ -144,6 +144,14 @@ impl Proxy {
         Ok(bound(&sockets))
     }
 
+    /// Has every worker call this while no request is being answered: for what each thread has to do by itself, such as giving
+    /// back the memory that it has freed.
+    pub fn call_if_idle(&self, call: fn()) {
+        if self.shared.active.get() == 0 {
+            self.workers.iter().for_each(|worker| worker.send(Command::Call(call)));
+        }
+    }
+
     /// Makes another snapshot the one that new requests see, and leaves the listeners alone.
     pub fn swap(&self, snapshot: Arc<Snapshot>) {
         self.shared.snapshot.store(snapshot);

@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Close(ListenerId),
     /// The same for all listeners.
     Drain,
+    /// Do this on the worker's own thread.
+    Call(fn()),
 }
 
 /// What the tasks of one worker share.
@@ -162,6 +164,7 @@ async fn obey(
                 }
             }
             Command::Close(id) => stop(listeners.remove(&id)).await,
+            Command::Call(call) => call(),
             Command::Drain => stop(listeners.drain().map(|(_, accepting)| accepting)).await,
         }
         unfinished.fetch_sub(1, Ordering::AcqRel);

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -289,4 +289,16 @@ fn a_proxy_that_serves_nothing_stops() {
     let empty = snapshot(1, Vec::new(), None, &metrics);
     let proxy = Proxy::start(None, &metrics, empty).unwrap();
     assert!(proxy.workers() > 0 && proxy.bound().is_empty() && proxy.connections() == 0);
+}
+
+#[test]
+fn workers_at_rest_do_what_they_are_told() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let metrics = edgewit_telemetry::Metrics::new(1);
+    let proxy = Proxy::start(Some(3), &metrics, snapshot(1, Vec::new(), None, &metrics)).unwrap();
+    proxy.call_if_idle(|| {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+    });
+    drop(proxy);
+    assert_eq!(CALLS.load(Ordering::Relaxed), 3, "each of them once, and nobody is left out");
 }
