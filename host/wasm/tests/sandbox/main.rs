@@ -12,6 +12,8 @@ mod tenants;
 
 mod handles;
 
+mod faults;
+
 mod mutants;
 
 mod generated;
