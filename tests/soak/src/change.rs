@@ -21,8 +21,8 @@ pub(crate) struct Changes {
     second: bool,
 }
 
-/// Steps after which every kind of change has happened.
-const ROUND: u64 = 20;
+/// Steps after which every kind of change has happened. Most of them are the quickest kind, so that there are many swaps.
+const ROUND: u64 = 60;
 
 impl Changes {
     /// Has everything happened that often?
@@ -34,10 +34,10 @@ impl Changes {
     pub(crate) fn step(&mut self, site: &Site) {
         match self.steps % ROUND {
             0 => self.reload(site),
-            4 => self.swap_to_new_content(site),
-            8 => self.swap_by_command(site),
-            12 => self.swap_by_watching(site),
-            16 => self.refuse(site),
+            12 => self.swap_to_new_content(site),
+            24 => self.swap_by_command(site),
+            36 => self.swap_by_watching(site),
+            48 => self.refuse(site),
             _ => self.swap_by_signal(site),
         }
         self.steps += 1;

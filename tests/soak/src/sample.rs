@@ -26,8 +26,12 @@ pub struct Sample {
     pub series: u64,
 }
 
-/// How long it may take to give back what it does not need any more.
-const SETTLE: Duration = Duration::from_secs(5);
+/// It has given back what it can when its memory has not shrunk for so long.
+const SETTLED: Duration = Duration::from_secs(5);
+/// However long that takes.
+const SETTLE: Duration = Duration::from_secs(60);
+/// Memory of a process at rest goes up and down by so many bytes.
+const BREATH: u64 = 512 << 10;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -50,11 +54,14 @@ impl Sample {
     /// After everybody has gone, and it had its time to give things back.
     pub(crate) fn of_quiet(gateway: &Gateway) -> Self {
         let begun = Instant::now();
-        let mut sample = Self::take(gateway);
-        while begun.elapsed() < SETTLE {
+        let (mut least, mut since) = (u64::MAX, begun);
+        while since.elapsed() < SETTLED && begun.elapsed() < SETTLE {
             thread::sleep(LOOK);
-            sample = Self::take(gateway);
+            let memory = gateway.memory();
+            if memory.saturating_add(BREATH) < least {
+                (least, since) = (memory, Instant::now());
+            }
         }
-        sample
+        Self::take(gateway)
     }
 }
