@@ -18,6 +18,8 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 10_000;
+/// Files beside them.
+const OTHERS: usize = 2_000;
 const ROUTES: usize = 1_000;
 const FILTERS: usize = 5;
 const PATH: &str = "/service-0/orders";
@@ -74,10 +76,10 @@ fn connect(gateway: &Gateway) -> Result<Vec<TcpStream>> {
     Ok(idle)
 }
 
-/// Sockets of this process, and of those that it starts.
+/// Sockets of this process, and of the server, which it starts. Each of them has one end of each connection.
 fn allow_files() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
-    let wanted = 4 * CONNECTIONS as u64;
+    let wanted = (CONNECTIONS + OTHERS) as u64;
     if limit.maximum.is_some_and(|maximum| maximum < wanted) {
         bail!("the limit of open files is too low: ulimit -n {wanted}");
     }
