@@ -13,7 +13,7 @@ use wasmtime::{
 use crate::{
     bindings::{edgewit::filter::types, exports::edgewit::filter::lifecycle},
     capability, engine,
-    filter::Indices,
+    indices::Indices,
     inspect::{self, Inspection},
     load::LoadError,
     snapshot,

@@ -15,6 +15,8 @@ mod filter;
 
 mod instance;
 
+mod indices;
+
 mod pack;
 
 mod convert;

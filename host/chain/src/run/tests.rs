@@ -6,15 +6,15 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use edgewit_model::{Authority, ListenerName, RouteName};
+use edgewit_model::{Authority, ListenerName, NormalizedPath, RouteName, UpstreamName};
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use edgewit_model::OnError;
 
 use super::{ask::MAX_STATE, *};
 use crate::{
-    BodyMode, BodyPass, BodyPipe, CallReport, Direction, Filter, Link, Needs, Observer,
-    ResponseHead, Returned, Scheme, SummaryEnding,
+    AuthVerdict, BodyMode, BodyPass, BodyPipe, CallReport, Direction, Filter, Link, Needs,
+    Observer, RequestVerdict, ResponseHead, Returned, RoutingVerdict, Scheme, SummaryEnding,
 };
 
 /// What a filter does, by the name of its plugin.
