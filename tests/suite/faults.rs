@@ -69,6 +69,23 @@ fn a_compiler_that_is_killed_once_is_tried_again_and_twice_is_told() {
 }
 
 #[test]
+fn a_reload_that_is_wanted_during_the_start_is_done_afterwards() {
+    let origin = Origin::echo();
+    let setup = versioned(&origin);
+    let more = "[routes.later]\nmatch = \"/later\"\nrespond = { status = 418 }\n";
+    let later = setup.toml(&(through(&origin, "\"version\"") + more));
+    let setup = setup.file("later.toml", later);
+    // Once there is a compiler, the configuration has been read, and nothing serves yet.
+    let line = format!(
+        "(until set -- $(cat /proc/$$/task/$$/children) && [ $# -ge 2 ]; do sleep 0.01; done\n\
+         cp later.toml {}; kill -HUP $$) &\nexec PROGRAM \"$@\"",
+        setup.config().display()
+    );
+    let gateway = wrapped(setup, &line).start();
+    until("the reload", || (gateway.get("/later").status == 418).then_some(()));
+}
+
+#[test]
 fn a_compiler_ends_with_its_server() {
     let origin = Origin::echo();
     let gateway = versioned(&origin).start();

@@ -15,6 +15,7 @@ use std::{
 use anyhow::Context as _;
 use edgewit_control::{Options, Running, Server, Source, StartError};
 use edgewit_telemetry::Log;
+use tokio::sync::Notify;
 
 use crate::{
     cli::{self, Global},
@@ -60,9 +61,10 @@ pub(crate) fn run(global: &Global, options: &cli::Run, screen: Screen) -> anyhow
     let runtime = crate::runtime()?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen()?;
+        let reload_wanted = Arc::new(Notify::new());
         let started = tokio::select! {
             started = server.start(Some(log)) => started,
-            code = gives_up(&mut signals) => return Ok(code),
+            code = gives_up(&mut signals, &reload_wanted) => return Ok(code),
         };
         let running = match started {
             Ok(running) => Arc::new(running),
@@ -76,7 +78,7 @@ pub(crate) fn run(global: &Global, options: &cli::Run, screen: Screen) -> anyhow
         announce(&running, &greeting, welcome, screen);
         tell_ready(inherited.predecessor)?;
         tokio::select! {
-            code = serve(&running, &mut signals, origins.as_ref()) => Ok(code),
+            code = serve(&running, &mut signals, origins.as_ref(), reload_wanted) => Ok(code),
             () = systemd::watchdog() => Ok(ExitCode::FAILURE), // it never ends
         }
     });
@@ -86,10 +88,11 @@ pub(crate) fn run(global: &Global, options: &cli::Run, screen: Screen) -> anyhow
 }
 
 /// Waits for a signal that ends a server which does not serve yet.
-async fn gives_up(signals: &mut Signals) -> ExitCode {
+async fn gives_up(signals: &mut Signals, reload_wanted: &Notify) -> ExitCode {
     loop {
         match signals.next().await {
-            Wish::Reload | Wish::Upgrade => {} // everything is being read anyway
+            Wish::Reload => reload_wanted.notify_one(), // what was read may have changed since
+            Wish::Upgrade => {} // this is the newest program anyway
             Wish::Drain => return ExitCode::SUCCESS,
             Wish::Interrupt => return ExitCode::from(INTERRUPTED),
         }

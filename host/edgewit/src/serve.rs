@@ -27,15 +27,16 @@ pub(crate) fn tell_ready(predecessor: Option<Predecessor>) -> anyhow::Result<()>
     }
 }
 
-/// Serves until a signal ends it, or another process does in its place.
+/// Serves until a signal ends it, or another process does in its place. `reload_wanted`: notified if a reload was wanted
+/// before it served.
 pub(crate) async fn serve(
     running: &Arc<Running>,
     signals: &mut Signals,
     origins: Option<&Origins>,
+    reload_wanted: Arc<Notify>,
 ) -> ExitCode {
-    let wanted = Arc::new(Notify::new());
-    let reloads = tokio::spawn(reload(Arc::clone(running), Arc::clone(&wanted)));
-    let end = until_the_end(running, signals, origins, &wanted).await;
+    let reloads = tokio::spawn(reload(Arc::clone(running), Arc::clone(&reload_wanted)));
+    let end = until_the_end(running, signals, origins, &reload_wanted).await;
     reloads.abort();
     systemd::stopping_unless(end == End::Replaced);
     let finish = async {
