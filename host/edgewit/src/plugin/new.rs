@@ -106,6 +106,7 @@ mod tests {
         };
         assert!(text("Cargo.toml").contains("name = \"geo-block\""));
         assert!(text("src/lib.rs").contains("pub struct GeoBlock"));
+        assert!(text(".cargo/config.toml").contains("+simd128"));
         assert!(text("tests/basic.toml").contains("geo_block.wasm"));
         assert!(text("edgewit-plugin.toml").contains("geo_block.wasm"));
         assert!(text("edgewit-sdk/Cargo.toml").contains("name = \"edgewit-sdk\""));
