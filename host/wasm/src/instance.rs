@@ -32,8 +32,9 @@ pub(crate) struct Running {
     start_fuel: u64,
 }
 
-/// Growth after which an instance is not used again: what it keeps is no longer what it was made for, in bytes.
-const MAX_GROWTH: usize = 64 << 10;
+/// Growth after which an instance is not used again, in bytes: what it keeps is no longer what it was made for. A filter that
+/// rewrites a chunk of 64 KiB holds three of them.
+const MAX_GROWTH: usize = 256 << 10;
 
 #[derive(Default)]
 struct Guests {
