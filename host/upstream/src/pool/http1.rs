@@ -25,8 +25,9 @@ use crate::{
 /// Bytes of a response head at most. Up to 100 fields: hyper's own limit, which costs least when left alone.
 const MAX_HEAD: usize = 32 << 10;
 
-/// Bytes that are read ahead of the client, or held for a slow upstream, for one connection at most.
-const MAX_BUFFER: usize = 64 << 10;
+/// Bytes that are read ahead of the client, or held for a slow upstream, for one connection at most: what filters see at once,
+/// and a head before it, so that a body of that size comes in one piece.
+const MAX_BUFFER: usize = (64 + 16) << 10;
 
 /// Begins HTTP/1.1 on a new connection.
 pub(super) async fn open(
