@@ -77,7 +77,7 @@ fn a_reload_that_is_wanted_during_the_start_is_done_afterwards() {
     let setup = setup.file("later.toml", later);
     // Once there is a compiler, the configuration has been read, and nothing serves yet.
     let line = format!(
-        "(until set -- $(cat /proc/$$/task/$$/children) && [ $# -ge 2 ]; do sleep 0.01; done\n\
+        "(while [ -e /proc/$$ ]; do set -- $(cat /proc/$$/task/*/children); [ $# -ge 2 ] && break; sleep 0.01; done\n\
          cp later.toml {}; kill -HUP $$) &\nexec PROGRAM \"$@\"",
         setup.config().display()
     );
