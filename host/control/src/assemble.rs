@@ -73,7 +73,8 @@ pub(crate) fn assemble(
     let known = before.map_or(&[][..], |world| world.snapshot.routes());
     let known: BTreeMap<_, _> = known.iter().map(|live| (&live.route().name, live)).collect();
     let parts = Parts { config: &config, find, metrics, upstreams: &upstreams };
-    let routes = config.routes.values().map(|route| parts.route(route, known.get(&route.name).copied()));
+    let routes =
+        config.routes.values().map(|route| parts.route(route, known.get(&route.name).copied()));
     let routes = routes.collect::<Result<_, _>>()?;
     let log = access_log.as_ref().map(|(_, log)| Arc::clone(log));
     let snapshot = Snapshot::new(generation, routes, log, metrics)?;

@@ -92,7 +92,7 @@ async fn gives_up(signals: &mut Signals, reload_wanted: &Notify) -> ExitCode {
     loop {
         match signals.next().await {
             Wish::Reload => reload_wanted.notify_one(), // what was read may have changed since
-            Wish::Upgrade => {} // this is the newest program anyway
+            Wish::Upgrade => {}                         // this is the newest program anyway
             Wish::Drain => return ExitCode::SUCCESS,
             Wish::Interrupt => return ExitCode::from(INTERRUPTED),
         }
