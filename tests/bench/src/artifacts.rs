@@ -64,15 +64,8 @@ fn build_plugins(names: &[&str]) -> Result<()> {
 const FILTER: [&str; 5] = ["build", "--profile", "filter", "--target", "wasm32-wasip2"];
 
 fn cargo(args: &[&str]) -> Result<()> {
-    cargo_with(args, &[])
-}
-
-/// Cargo, with these words in its environment.
-pub(crate) fn cargo_with(args: &[&str], words: &[(&str, &str)]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(args).envs(words.iter().copied()).current_dir(root()?);
-    let status = command.status()?;
+    let status = Command::new(cargo).args(args).current_dir(root()?).status()?;
     if status.success() { Ok(()) } else { bail!("cargo {} failed", args.join(" ")) }
 }
 
@@ -81,8 +74,7 @@ pub(crate) fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("no workspace")
 }
 
-/// Where cargo builds.
-pub(crate) fn target() -> Result<PathBuf> {
+fn target() -> Result<PathBuf> {
     let set = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     Ok(root()?.join(set.unwrap_or_else(|| "target".into())))
 }

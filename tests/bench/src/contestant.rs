@@ -121,11 +121,6 @@ impl Contestant {
         }
     }
 
-    /// Lets it end as it wants to.
-    pub(crate) fn end(self) -> Result<()> {
-        self.started.program.end()
-    }
-
     /// Processor time of its processes so far, user and system.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu::time(self.started.program.id())

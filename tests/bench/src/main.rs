@@ -6,7 +6,7 @@
 //! before and after. Contestants are pinned to the first core, origin and load to the second.
 //!
 //! What the parts cost by themselves is asked with `micro`, how cost grows with the configuration with `growth`, and how
-//! many instructions a request may take with `budget`. `trained` builds the server by the profile of these loads. Start reading at [`compare`].
+//! many instructions a request may take with `budget`. Start reading at [`compare`].
 
 mod options;
 
@@ -42,8 +42,6 @@ mod growth;
 
 mod budget;
 
-mod trained;
-
 use anyhow::Result;
 use clap::Parser;
 
@@ -60,7 +58,6 @@ fn main() -> Result<()> {
         Some(Command::Micro(options)) => micro::run(options),
         Some(Command::Growth(options)) => growth::run(options),
         Some(Command::Budget(options)) => budget::run(options),
-        Some(Command::Trained(options)) => trained::run(options),
         Some(Command::Origin) => servers::origin::serve(),
         Some(Command::Gateway { config }) => servers::gateway::serve(config.clone()),
         Some(Command::Relay { to }) => servers::relay::serve(*to),

@@ -24,8 +24,6 @@ pub(crate) enum Command {
     Growth(Growth),
     /// How many instructions a request takes; fails if that is more than agreed
     Budget(Budget),
-    /// Build the server for what it does under these loads (profile-guided optimisation), and say where it is
-    Trained(Trained),
     /// Serve as the origin
     #[command(hide = true)]
     Origin,
@@ -119,14 +117,6 @@ pub(crate) struct Growth {
     /// This process is where it belongs
     #[arg(long, hide = true)]
     pub(crate) pinned: bool,
-}
-
-/// What it is trained with.
-#[derive(Debug, Args)]
-pub(crate) struct Trained {
-    /// Milliseconds of each load
-    #[arg(default_value_t = 3_000)]
-    pub(crate) millis: u64,
 }
 
 /// What is counted.
