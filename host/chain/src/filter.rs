@@ -82,6 +82,28 @@ pub struct Allowance {
     pub host_calls: u32,
     /// Lines of log.
     pub log_lines: u32,
+    /// What it may print.
+    pub prints: Prints,
+}
+
+/// What a filter prints to standard output and error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Prints {
+    /// How often.
+    pub writes: u32,
+    /// Bytes of all of them.
+    pub bytes: u32,
+}
+
+impl Prints {
+    /// What is left of it after these.
+    #[must_use]
+    pub fn after(self, others: Self) -> Self {
+        Self {
+            writes: self.writes.saturating_sub(others.writes),
+            bytes: self.bytes.saturating_sub(others.bytes),
+        }
+    }
 }
 
 /// What goes into a call.

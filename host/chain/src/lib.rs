@@ -32,7 +32,7 @@ pub use body::{BodyPass, BodyPipe, Direction};
 pub use breaker::{Breaker, Change, Counts, Told};
 pub use chain::{Chain, Link, Observer};
 pub use exchange::{Exchange, ResponseHead, Scheme};
-pub use filter::{Allowance, Call, CallReport, Filter, Instance, Outcome, Returned};
+pub use filter::{Allowance, Call, CallReport, Filter, Instance, Outcome, Prints, Returned};
 pub use header_out::{HeaderOut, HeaderOutError};
 pub use needs::{BodyMode, Fact, Facts, Needs};
 pub use phase::{Phase, Phases};

@@ -253,7 +253,8 @@ impl Run {
             if self.link_phases(index).has(Phase::Telemetry) && !held {
                 let whole = self.chain.links()[index].filter.allowance();
                 let slot = &mut self.slots[index];
-                slot.left = Allowance { log_lines: slot.left.log_lines, ..whole };
+                let Allowance { log_lines, prints, .. } = slot.left;
+                slot.left = Allowance { log_lines, prints, ..whole };
                 slot.disabled = false;
                 let _ = self.ask(index, Phase::Telemetry, |i, c| i.record(c, summary), |()| false);
             }

@@ -29,6 +29,7 @@ use crate::{
     stop,
     ticker::Ticking,
     time,
+    wasi::PRINTS,
 };
 
 /// Lines of log that a filter may write in one exchange; the next one says that more are dropped.
@@ -180,12 +181,15 @@ impl WasmFilter {
         &self.inner.info
     }
 
-    /// An instance of this thread, or a fresh one.
-    fn lend(&self) -> Result<Box<WasmInstance>, Stop> {
+    /// An instance of this thread, with which so many more requests begin, or a fresh one.
+    fn lend(&self, requests: u32) -> Result<Box<dyn Instance>, Stop> {
         let shard = shard();
         let idle = self.inner.recycle.and_then(|_| self.inner.idle(shard)?.pop());
         let running = match idle {
-            Some(running) => running,
+            Some(mut running) => {
+                running.requests += requests;
+                running
+            }
             None => self.inner.fresh()?,
         };
         Ok(Box::new(WasmInstance::new(Arc::clone(&self.inner), shard, running)))
@@ -242,17 +246,16 @@ impl Filter for WasmFilter {
             fuel: self.inner.limits.fuel,
             host_calls: self.inner.limits.host_calls,
             log_lines: LOG_LINES,
+            prints: PRINTS,
         }
     }
 
     fn start(&self) -> Result<Box<dyn Instance>, Stop> {
-        let mut lent = self.lend()?;
-        lent.count();
-        Ok(lent)
+        self.lend(1)
     }
 
     fn resume(&self) -> Result<Box<dyn Instance>, Stop> {
-        Ok(self.lend()?)
+        self.lend(0)
     }
 
     fn yields(&self) -> bool {
@@ -286,7 +289,7 @@ impl Inner {
         if let Some(config) = &self.config {
             self.configure(&mut running, config)?;
         }
-        running.started(self.limits.fuel);
+        running.started(self.limits.fuel, PRINTS);
         Ok(running)
     }
 
@@ -320,13 +323,9 @@ impl Inner {
     /// Takes an instance back after a request, if this filter reuses instances and this one is still good.
     pub(crate) fn take_back(&self, shard: usize, running: Running) {
         let Some(recycle) = self.recycle else { return };
-        if running.requests < recycle && !running.has_grown() {
-            if let Some(wasi) = &running.store.data().wasi {
-                wasi.renew();
-            }
-            if let Some(mut idle) = self.idle(shard) {
-                idle.push(running);
-            }
+        let is_good = running.requests < recycle && !running.has_grown();
+        if let Some(mut idle) = self.idle(shard).filter(|_| is_good) {
+            idle.push(running);
         }
     }
 

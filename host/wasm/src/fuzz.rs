@@ -95,8 +95,9 @@ fn call(filter: &Arc<WasmFilter>, phase: Phase, limits: &PluginLimits) {
         Phase::ResponseBody => end(instance.on_response_body(call, b"chunk", true)),
         Phase::Telemetry => end(instance.record(call, &SUMMARY)),
     };
-    let Allowance { fuel, host_calls, log_lines } = filter.allowance();
+    let Allowance { fuel, host_calls, log_lines, prints } = filter.allowance();
     assert!(left.fuel <= fuel && left.host_calls <= host_calls && left.log_lines <= log_lines);
+    assert!(left.prints.writes <= prints.writes && left.prints.bytes <= prints.bytes);
     assert!(memory <= limits.memory.0, "{phase}: {memory} bytes");
 }
 

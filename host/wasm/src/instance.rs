@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use edgewit_chain::{
-    Attempt, AuthVerdict, BodyVerdict, Call, Instance, RequestVerdict, ResponseVerdict,
-    RetryVerdict, Returned, RoutingVerdict, Stop, StopReason, Summary,
+    Allowance, Attempt, AuthVerdict, BodyVerdict, Call, Instance, Prints, RequestVerdict,
+    ResponseVerdict, RetryVerdict, Returned, RoutingVerdict, Stop, StopReason, Summary,
 };
 use wasmtime::{Store, component};
 
@@ -24,12 +24,13 @@ use crate::{
 pub(crate) struct Running {
     pub(crate) store: Store<State>,
     pub(crate) instance: component::Instance,
-    /// Requests it has served.
+    /// Requests that began with it, the one that it was made for among them.
     pub(crate) requests: u32,
     guests: Guests,
     first_memory: usize,
-    /// Fuel of starting it, charged to the first call.
+    /// Fuel of starting it, and what it printed then, charged to the first call.
     start_fuel: u64,
+    start_prints: Prints,
 }
 
 /// Growth after which an instance is not used again, in bytes: what it keeps is no longer what it was made for. A filter that
@@ -51,13 +52,22 @@ struct Guests {
 impl Running {
     pub(crate) fn new(store: Store<State>, instance: component::Instance) -> Self {
         let guests = Guests::default();
-        Self { store, instance, requests: 0, guests, first_memory: 0, start_fuel: 0 }
+        Self {
+            store,
+            instance,
+            requests: 1,
+            guests,
+            first_memory: 0,
+            start_fuel: 0,
+            start_prints: Prints::default(),
+        }
     }
 
-    /// Remembers what starting took, out of `fuel`.
-    pub(crate) fn started(&mut self, fuel: u64) {
+    /// Remembers what starting took, out of these.
+    pub(crate) fn started(&mut self, fuel: u64, prints: Prints) {
         self.first_memory = self.store.data().limiter.memory();
         self.start_fuel = fuel.saturating_sub(self.store.get_fuel().unwrap_or(0));
+        self.start_prints = prints.after(self.store.data().prints_left());
     }
 
     pub(crate) fn has_grown(&self) -> bool {
@@ -77,13 +87,6 @@ pub(crate) struct WasmInstance {
 impl WasmInstance {
     pub(crate) fn new(filter: Arc<Inner>, shard: usize, running: Running) -> Self {
         Self { filter, shard, running: Some(running) }
-    }
-
-    /// It serves one more request.
-    pub(crate) fn count(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.requests += 1;
-        }
     }
 
     /// Lends the exchange to the store, sets the limits, asks, and takes everything back, however it ended.
@@ -108,15 +111,20 @@ impl WasmInstance {
         let fuel = allowance.fuel.saturating_sub(std::mem::take(&mut running.start_fuel));
         time::begin(&mut running.store, limits.time);
         running.store.set_hostcall_fuel(limits.host_bytes.as_usize());
+        let prints = allowance.prints.after(std::mem::take(&mut running.start_prints));
         let data = running.store.data_mut();
-        data.allowance = allowance;
+        data.allow(Allowance { prints, ..allowance });
         data.exchange = Some(exchange);
         let answered = match self.filter.set_fuel(&mut running.store, fuel) {
             Ok(()) => ask(&mut running, &self.filter.indices, &state),
             Err(stop) => Err(Failure::Stop(stop)),
         };
-        let mut left = running.store.data().allowance;
-        left.fuel = running.store.get_fuel().unwrap_or(0);
+        let data = running.store.data();
+        let left = Allowance {
+            fuel: running.store.get_fuel().unwrap_or(0),
+            prints: data.prints_left(),
+            ..data.allowance
+        };
         let memory_peak = running.store.data().limiter.memory() as u64;
         let exchange = running.store.data_mut().exchange.take().expect(LENT);
         self.filter.count_time(&running.store);

@@ -2,16 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use edgewit_chain::{Allowance, Exchange};
+use edgewit_chain::{Allowance, Exchange, Prints};
 use edgewit_model::{PluginLimits, PluginName};
 
-use crate::{capability::Shared, limiter::Limiter, time::CallTime, wasi::Wasi};
+use crate::{
+    capability::Shared,
+    limiter::Limiter,
+    time::CallTime,
+    wasi::{PRINTS, Wasi},
+};
 
 /// The data of one store.
 pub(crate) struct State {
     /// The exchange of the running call; `None` between calls and while configuring.
     pub(crate) exchange: Option<Box<Exchange>>,
-    /// What may still be spent on host calls and log lines; fuel is kept by the store itself.
+    /// What may still be spent on host calls and log lines; fuel is kept by the store itself, and prints by `wasi`, once it
+    /// is there.
     pub(crate) allowance: Allowance,
     /// Memory, tables and instances.
     pub(crate) limiter: Limiter,
@@ -38,9 +44,23 @@ impl State {
         limits: &PluginLimits,
     ) -> Self {
         let limiter = Limiter::new(limits);
-        let allowance = Allowance { fuel: 0, host_calls: limits.host_calls, log_lines: 0 };
+        let allowance =
+            Allowance { fuel: 0, host_calls: limits.host_calls, log_lines: 0, prints: PRINTS };
         let time = CallTime::new(Duration::ZERO);
         Self { exchange: None, allowance, limiter, time, plugin, shared, wasi: None }
+    }
+
+    /// What the running call may spend.
+    pub(crate) fn allow(&mut self, allowance: Allowance) {
+        self.allowance = allowance;
+        if let Some(wasi) = &self.wasi {
+            wasi.allow(allowance.prints);
+        }
+    }
+
+    /// What may still be printed.
+    pub(crate) fn prints_left(&self) -> Prints {
+        self.wasi.as_ref().map_or(self.allowance.prints, |wasi| wasi.prints_left())
     }
 
     /// Counts one host call.

@@ -5,26 +5,25 @@
 //! synchronous. Files, sockets and whatever else a component imports below `wasi:` are defined as traps, except
 //! that there are no preopened directories, which is what runtimes ask for when they start.
 
+mod printed;
+
 use std::{
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
+use edgewit_chain::Prints;
 use edgewit_model::PluginName;
 use wasmtime::component::{
     Component, HasData, Linker, Resource, ResourceTable, ResourceType, types::ComponentItem,
 };
 use wasmtime_wasi::{
     HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView,
-    cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView},
+    cli::{WasiCli, WasiCliView},
     clocks::{WasiClocks, WasiClocksView},
     p2::{
-        DynPollable, OutputStream, Pollable, StreamError, StreamResult,
+        DynPollable, StreamError, StreamResult,
         bindings::{
             self,
             io::{poll as async_poll, streams as async_streams},
@@ -39,6 +38,9 @@ use crate::{
     state::State,
 };
 
+pub(crate) use printed::PRINTS;
+use printed::{LogStream, Printed};
+
 /// What a guest of WASI has: nothing but its own handles.
 pub(crate) struct Wasi {
     ctx: WasiCtx,
@@ -50,8 +52,8 @@ pub(crate) struct Wasi {
 const MAX_HANDLES: usize = 1_000;
 
 impl Wasi {
-    fn new(plugin: &PluginName, shared: Option<Arc<Shared>>) -> Self {
-        let printed = Arc::new(Printed::new(plugin.clone(), shared));
+    fn new(plugin: &PluginName, shared: Option<Arc<Shared>>, prints: Prints) -> Self {
+        let printed = Arc::new(Printed::new(plugin.clone(), shared, prints));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let mut ctx = WasiCtx::builder();
@@ -65,15 +67,22 @@ impl Wasi {
         Self { ctx: ctx.build(), table, printed }
     }
 
-    /// Another request begins: its guest may print anew.
-    pub(crate) fn renew(&self) {
-        self.printed.renew();
+    /// What may be printed from now on.
+    pub(crate) fn allow(&self, prints: Prints) {
+        self.printed.allow(prints);
+    }
+
+    /// What may still be printed.
+    pub(crate) fn prints_left(&self) -> Prints {
+        self.printed.left()
     }
 }
 
 impl State {
     fn wasi(&mut self) -> &mut Wasi {
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(&self.plugin, self.shared.clone())))
+        let prints = self.allowance.prints;
+        let new = || Box::new(Wasi::new(&self.plugin, self.shared.clone(), prints));
+        self.wasi.get_or_insert_with(new)
     }
 }
 
@@ -330,89 +339,5 @@ impl HostMonotonicClock for CoarseClock {
 
     fn now(&self) -> u64 {
         clock::monotonic_ms().saturating_mul(1_000_000)
-    }
-}
-
-/// Standard output and error of a guest, in the log at level `debug`.
-struct LogStream(Arc<Printed>);
-
-/// What a guest may still print in this request.
-struct Printed {
-    plugin: PluginName,
-    shared: Option<Arc<Shared>>,
-    lines: AtomicU32,
-    bytes: AtomicU32,
-}
-
-/// Writes to standard output and error in one request: a panic with its backtrace, not a protocol.
-const PRINTED_LINES: u32 = 64;
-/// Bytes of all of them.
-const PRINTED_BYTES: u32 = 16 << 10;
-
-impl Printed {
-    fn new(plugin: PluginName, shared: Option<Arc<Shared>>) -> Self {
-        let (lines, bytes) = (PRINTED_LINES.into(), PRINTED_BYTES.into());
-        Self { plugin, shared, lines, bytes }
-    }
-
-    fn renew(&self) {
-        self.lines.store(PRINTED_LINES, Relaxed);
-        self.bytes.store(PRINTED_BYTES, Relaxed);
-    }
-
-    fn write(&self, bytes: &[u8]) {
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let left = self.lines.load(Relaxed).checked_sub(1);
-        let room = self.bytes.load(Relaxed).checked_sub(length);
-        let (Some(lines), Some(room)) = (left, room) else {
-            if let Some(shared) = &self.shared {
-                shared.metrics.drop_log_line();
-            }
-            return;
-        };
-        self.lines.store(lines, Relaxed);
-        self.bytes.store(room, Relaxed);
-        if tracing::enabled!(target: "edgewit::plugin", tracing::Level::DEBUG) {
-            let text = crate::capability::clean(&String::from_utf8_lossy(bytes));
-            let (plugin, shared) = (self.plugin.as_str(), self.shared.as_ref());
-            let route = shared.map_or("", |shared| shared.route());
-            tracing::debug!(target: "edgewit::plugin", plugin, route, "{text}");
-        }
-    }
-}
-
-impl StdoutStream for LogStream {
-    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
-        Box::new(tokio::io::sink())
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(LogStream(Arc::clone(&self.0)))
-    }
-}
-
-impl IsTerminal for LogStream {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for LogStream {
-    async fn ready(&mut self) {}
-}
-
-impl OutputStream for LogStream {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.0.write(&bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(4 << 10)
     }
 }

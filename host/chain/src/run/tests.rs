@@ -14,7 +14,8 @@ use edgewit_model::OnError;
 use super::{ask::MAX_STATE, *};
 use crate::{
     AuthVerdict, BodyMode, BodyPass, BodyPipe, CallReport, Direction, Filter, Link, Needs,
-    Observer, RequestVerdict, ResponseHead, Returned, RoutingVerdict, Scheme, SummaryEnding,
+    Observer, Prints, RequestVerdict, ResponseHead, Returned, RoutingVerdict, Scheme,
+    SummaryEnding,
 };
 
 /// What a filter does, by the name of its plugin.
@@ -66,7 +67,7 @@ impl Filter for Fake {
         &self.needs
     }
     fn allowance(&self) -> Allowance {
-        Allowance { fuel: 100, host_calls: 10, log_lines: 10 }
+        Allowance { fuel: 100, host_calls: 10, log_lines: 10, prints: Prints::default() }
     }
     fn start(&self) -> Result<Box<dyn Instance>, Stop> {
         self.alive.fetch_add(1, Ordering::Relaxed);

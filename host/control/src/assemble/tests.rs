@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use edgewit_chain::{Allowance, Instance, Needs, Phase, Phases, Stop, StopReason};
+use edgewit_chain::{Allowance, Instance, Needs, Phase, Phases, Prints, Stop, StopReason};
 
 use super::*;
 
@@ -27,7 +27,7 @@ impl Filter for Fake {
     }
 
     fn allowance(&self) -> Allowance {
-        Allowance { fuel: 1, host_calls: 1, log_lines: 1 }
+        Allowance { fuel: 1, host_calls: 1, log_lines: 1, prints: Prints::default() }
     }
 
     fn start(&self) -> Result<Box<dyn Instance>, Stop> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use edgewit_chain::{
-    Allowance, Filter, Instance, Needs, Phase, Phases, RequestVerdict, Stop, StopReason,
+    Allowance, Filter, Instance, Needs, Phase, Phases, Prints, RequestVerdict, Stop, StopReason,
 };
 use edgewit_model::{Matcher, PluginName, Route, RouteName};
 
@@ -33,7 +33,7 @@ impl Filter for Crowded {
     }
 
     fn allowance(&self) -> Allowance {
-        Allowance { fuel: 1_000, host_calls: 10, log_lines: 10 }
+        Allowance { fuel: 1_000, host_calls: 10, log_lines: 10, prints: Prints::default() }
     }
 
     fn start(&self) -> Result<Box<dyn Instance>, Stop> {

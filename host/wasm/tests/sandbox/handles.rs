@@ -1,7 +1,8 @@
 //! Handles of WASI, and what goes through the only ones there are.
 
-use edgewit_chain::{Filter, Phase, StopReason};
+use edgewit_chain::{Filter, Instance, Phase, Stop, StopReason};
 use edgewit_model::Isolation;
+use edgewit_wasm::WasmFilter;
 
 use crate::{
     bench::{Bench, call, called, plugin},
@@ -56,6 +57,52 @@ fn what_a_guest_prints_is_bounded_in_each_request_and_the_rest_is_counted() {
         call(&filter, &mut *instance, Phase::Request, &[times]).unwrap();
         drop(instance);
         assert_eq!(dropped(), expected, "after {times}0 lines");
+    }
+}
+
+#[test]
+fn a_request_that_gave_its_instance_back_may_not_print_more_for_it() {
+    let bench = Bench::new(8);
+    let mut plugin = plugin("printer");
+    // The second request is the last one of its instance, so that it goes on with a fresh one.
+    plugin.isolation = Some(Isolation::Worker { recycle: 2 });
+    let filter = bench.load(&of_request("", PRINT), &plugin).unwrap();
+    let dropped = || bench.metrics.plugin(&plugin.name).log_dropped();
+    for request in 1..=4 {
+        let mut instance = filter.start().unwrap();
+        let (end, left) = called(filter.allowance(), &mut *instance, Phase::Request, &[6]);
+        end.unwrap();
+        drop(instance);
+        let mut again = filter.resume().unwrap();
+        called(left, &mut *again, Phase::Request, &[1]).0.unwrap();
+        drop(again);
+        assert_eq!(dropped(), request * 6, "70 lines in request {request}");
+    }
+}
+
+/// A request that gives its instance back twice.
+const TAKES: [fn(&WasmFilter) -> Result<Box<dyn Instance>, Stop>; 3] =
+    [WasmFilter::start, WasmFilter::resume, WasmFilter::resume];
+
+#[test]
+fn an_instance_is_replaced_after_its_requests_however_often_they_gave_it_back() {
+    let bench = Bench::new(8);
+    let component = of_request("", "");
+    for recycle in [1, 2, 3] {
+        let mut plugin = plugin("waits");
+        plugin.isolation = Some(Isolation::Worker { recycle });
+        let filter = bench.load(&component, &plugin).unwrap();
+        for request in 1..=2 * recycle {
+            for take in TAKES {
+                let mut instance = take(&filter).unwrap();
+                call(&filter, &mut *instance, Phase::Request, b"").unwrap();
+                drop(instance);
+                let is_last = request % recycle == 0;
+                bench.assert_alive(u64::from(!is_last));
+            }
+        }
+        drop(filter);
+        bench.assert_alive(0);
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use edgewit_chain::{
     Allowance, Answer, Attempt, AuthVerdict, BodyVerdict, Call, Exchange, Filter, HeaderOut,
-    Instance, Needs, Phase, Phases, RequestVerdict, ResponseVerdict, RetryVerdict, Returned,
-    RoutingVerdict, Stop, StopReason, Summary,
+    Instance, Needs, Phase, Phases, Prints, RequestVerdict, ResponseVerdict, RetryVerdict,
+    Returned, RoutingVerdict, Stop, StopReason, Summary,
 };
 use edgewit_model::PluginName;
 use http::StatusCode;
@@ -94,7 +94,7 @@ impl Filter for Live {
     }
 
     fn allowance(&self) -> Allowance {
-        Allowance { fuel: 1_000, host_calls: 10, log_lines: 10 }
+        Allowance { fuel: 1_000, host_calls: 10, log_lines: 10, prints: Prints::default() }
     }
 
     fn start(&self) -> Result<Box<dyn Instance>, Stop> {
