@@ -13,16 +13,13 @@ use edgewit_model::UpstreamName;
 use edgewit_proxy::Proxy;
 use edgewit_upstream::{ServerHealth, Upstream};
 
-use crate::status::Status;
+use crate::{
+    news::{LOOK, News, Words},
+    status::Status,
+};
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_secs(1);
-/// From one event about a server to the next, at first; doubled as long as it keeps changing.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Where doubling ends.
+/// Where the pause between two events about a server ends to double.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
-/// Events of one look. When a whole upstream goes, a few say so.
-const MOST_EVENTS: usize = 20;
 
 /// Tells of servers until the proxy has gone.
 pub(crate) async fn tell(proxy: Weak<Proxy>, status: Arc<Status>) {
@@ -46,18 +43,29 @@ pub(crate) async fn tell(proxy: Weak<Proxy>, status: Arc<Status>) {
 }
 
 /// What has been told of servers, by upstream and server.
-#[derive(Default)]
-struct Known(BTreeMap<(String, String), Told>);
+struct Known(News<Key, State>);
 
-struct Told {
-    state: State,
-    /// When there may be another event.
-    next: Instant,
-    pause: Duration,
+/// Upstream and server.
+type Key = (String, String);
+
+const WORDS: Words<Key, State> = Words {
+    is_news: |told, state| told != state,
+    tell: |status, (upstream, server), _, state| {
+        status.event("health", format!("`{upstream}`: {server} {}", state.words()));
+    },
+};
+
+impl Default for Known {
+    fn default() -> Self {
+        Self(News::new(LONGEST_PAUSE))
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {
+    /// For which one is taken that was never seen, as balancing takes it.
+    #[default]
     Available,
     Unhealthy,
     Ejected,
@@ -83,37 +91,10 @@ impl State {
 
 impl Known {
     fn look(&mut self, servers: &[(String, ServerHealth)], now: Instant, status: &Status) {
-        let mut told = 0;
-        let mut all = BTreeMap::new();
-        for (upstream, health) in servers {
-            let key = (upstream.clone(), health.server.clone());
-            // Who was never seen is taken for available, as balancing takes it.
-            let fresh = Told { state: State::Available, next: now, pause: Duration::ZERO };
-            let mut known = self.0.remove(&key).unwrap_or(fresh);
-            let state = State::of(health);
-            if state != known.state && now >= known.next {
-                if told < MOST_EVENTS {
-                    let (server, words) = (&health.server, state.words());
-                    status.event("health", format!("`{upstream}`: {server} {words}"));
-                    told += 1;
-                } else {
-                    status.events().drop_some(1);
-                }
-                known.tell(state, now);
-            }
-            all.insert(key, known);
-        }
-        self.0 = all; // without servers that are gone
-    }
-}
-
-impl Told {
-    fn tell(&mut self, state: State, now: Instant) {
-        let was_quiet = now.saturating_duration_since(self.next) > self.pause;
-        let pause = if was_quiet { FIRST_PAUSE } else { self.pause * 2 };
-        self.pause = pause.clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.next = now + self.pause;
-        self.state = state;
+        let all = servers.iter().map(|(upstream, health)| {
+            ((upstream.clone(), health.server.clone()), State::of(health))
+        });
+        self.0.look(all, now, status, &WORDS);
     }
 }
 
@@ -122,6 +103,7 @@ mod tests {
     use edgewit_telemetry::Metrics;
 
     use super::*;
+    use crate::news::MOST_EVENTS;
 
     fn server(name: &str, healthy: bool, ejected: bool) -> (String, ServerHealth) {
         let ejected_for = ejected.then_some(Duration::from_secs(30));

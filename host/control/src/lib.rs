@@ -24,8 +24,6 @@ mod diff;
 
 mod folder;
 
-mod health;
-
 mod cache_dir;
 
 mod file;
@@ -42,7 +40,11 @@ mod status;
 
 mod events;
 
+mod news;
+
 mod stops;
+
+mod health;
 
 mod usage;
 

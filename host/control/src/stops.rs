@@ -4,7 +4,6 @@
 //! that a stop costs the request nothing more.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,16 +11,14 @@ use std::{
 use edgewit_model::PluginName;
 use edgewit_telemetry::{Metrics, Stops};
 
-use crate::status::Status;
+use crate::{
+    news::{LOOK, News, Words},
+    status::Status,
+};
 
-/// Between two looks at the counters.
-const LOOK: Duration = Duration::from_secs(1);
-/// From one event about a filter to the next, at first; doubled as long as it keeps being stopped.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Where doubling ends: with a hundred bad filters, the events of some hours are still remembered.
+/// Where the pause between two events about a filter ends to double: with a hundred bad filters, the events of some hours are
+/// still remembered.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
-/// Events of one look. When everything fails at once, a few say so.
-const MOST_EVENTS: usize = 20;
 
 /// Tells of stops for ever.
 pub(crate) async fn tell(metrics: Arc<Metrics>, status: Arc<Status>) {
@@ -32,58 +29,34 @@ pub(crate) async fn tell(metrics: Arc<Metrics>, status: Arc<Status>) {
     }
 }
 
-/// What has been told of stops.
-#[derive(Default)]
-struct Tally(BTreeMap<Key, Told>);
+/// What has been told of stops: their numbers.
+struct Tally(News<Key, u64>);
 
 /// Plugin, version and reason.
 type Key = (String, String, String);
 
-struct Told {
-    /// As of the last event.
-    count: u64,
-    /// When there may be another event.
-    next: Instant,
-    pause: Duration,
+const WORDS: Words<Key, u64> = Words {
+    is_news: |told, count| {
+        if *count < *told {
+            *told = 0; // it was gone and has come back
+        }
+        *count > *told
+    },
+    tell: |status, key, told, count| tell_one(status, key, count - told),
+};
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self(News::new(LONGEST_PAUSE))
+    }
 }
 
 impl Tally {
     fn look(&mut self, stops: &[Stops], now: Instant, status: &Status) {
-        let mut told = 0;
-        let mut all = BTreeMap::new();
-        for Stops { plugin, version, reason, count } in stops {
-            let key = (plugin.clone(), version.clone(), reason.clone());
-            let known = self.0.remove(&key);
-            let mut known = known.unwrap_or(Told { count: 0, next: now, pause: Duration::ZERO });
-            if *count < known.count {
-                known.count = 0; // it was gone and has come back
-            }
-            if known.has_news(*count, now) {
-                if told < MOST_EVENTS {
-                    tell_one(status, &key, *count - known.count);
-                    told += 1;
-                } else {
-                    status.events().drop_some(1);
-                }
-                known.tell(*count, now);
-            }
-            all.insert(key, known);
-        }
-        self.0 = all; // without filters that are gone
-    }
-}
-
-impl Told {
-    fn has_news(&self, count: u64, now: Instant) -> bool {
-        count > self.count && now >= self.next
-    }
-
-    fn tell(&mut self, count: u64, now: Instant) {
-        let was_quiet = now.saturating_duration_since(self.next) > self.pause;
-        let pause = if was_quiet { FIRST_PAUSE } else { self.pause * 2 };
-        self.pause = pause.clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.next = now + self.pause;
-        self.count = count;
+        let all = stops.iter().map(|Stops { plugin, version, reason, count }| {
+            ((plugin.clone(), version.clone(), reason.clone()), *count)
+        });
+        self.0.look(all, now, status, &WORDS);
     }
 }
 
@@ -99,6 +72,7 @@ fn tell_one(status: &Status, (plugin, version, reason): &Key, count: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::news::MOST_EVENTS;
 
     fn stops(plugin: &str, count: u64) -> Stops {
         let [plugin, version, reason] = [plugin, "1", "fuel"].map(str::to_owned);
