@@ -141,15 +141,15 @@ async fn exchange(begun: Begun, incoming: Incoming, finish: &mut Finish) -> Resu
     match &route.route().action {
         Action::Forward(_) => {
             let is_upgrade = upgrade.is_some();
-            let outgoing =
-                forward::outgoing(&route, &run, upload, is_upgrade, finish.request_id()).await;
-            let outgoing = match outgoing {
-                Ok(outgoing) => outgoing,
+            let body =
+                forward::outgoing_body(&route, &run, upload, is_upgrade, finish.request_id()).await;
+            let body = match body {
+                Ok(body) => body,
                 Err(early) => return *early,
             };
             let context = Rc::clone(&finish.connection().context);
             // Boxed, because it is large: what lies inside a future is moved with it, several times before it begins.
-            Box::pin(forward::forward(&context, &route, &run, outgoing, trailers, upgrade, finish))
+            Box::pin(forward::forward(&context, &route, &run, body, trailers, upgrade, finish))
                 .await
         }
         Action::Respond(respond) => Ok(fixed(respond)),

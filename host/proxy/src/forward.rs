@@ -34,7 +34,7 @@ use attempts::Attempts;
 use hedge::Hedging;
 
 /// The body of a request on its way to an upstream.
-pub(crate) struct Outgoing {
+pub(crate) struct OutgoingBody {
     body: OutBody,
     /// Why it broke off, if it did; `None`: it cannot.
     halted: Option<Halted>,
@@ -43,16 +43,16 @@ pub(crate) struct Outgoing {
 
 /// Makes the body of a request, if it has one, ready for the upstream that was chosen for it; the reply if it went no
 /// further.
-pub(crate) async fn outgoing(
+pub(crate) async fn outgoing_body(
     route: &Arc<LiveRoute>,
     run: &Rc<SharedRun>,
     upload: Option<Box<Upload>>,
     is_upgrade: bool,
     request_id: &str,
-) -> Result<Outgoing, Early> {
+) -> Result<OutgoingBody, Early> {
     let may_retry = may_retry(route, &run.borrow()).map_err(|problem| Box::new(Err(problem)))?;
     let Some(upload) = upload else {
-        return Ok(Outgoing { body: OutBody::empty(), halted: None, may_retry });
+        return Ok(OutgoingBody { body: OutBody::empty(), halted: None, may_retry });
     };
     let halted = Some(Rc::clone(upload.halted()));
     let replay = may_retry.then(|| route.route().retry.replay.as_usize());
@@ -61,7 +61,7 @@ pub(crate) async fn outgoing(
         false => Box::pin(upload.into_out(replay)).await,
     };
     let body = body.map_err(|halt| Box::new(Ok(upload::halted(halt, request_id))))?;
-    Ok(Outgoing { body, halted, may_retry })
+    Ok(OutgoingBody { body, halted, may_retry })
 }
 
 /// Whether there can be another attempt. Refuses what must not go on at all.
@@ -89,7 +89,7 @@ pub(crate) fn forward<'f>(
     context: &'f Rc<Context>,
     route: &'f Arc<LiveRoute>,
     run: &'f Rc<SharedRun>,
-    Outgoing { body, halted, may_retry }: Outgoing,
+    OutgoingBody { body, halted, may_retry }: OutgoingBody,
     trailers: Trailers,
     upgrade: Option<Upgrade>,
     finish: &'f mut Finish,
@@ -97,18 +97,15 @@ pub(crate) fn forward<'f>(
     async move {
         let live = chosen(route, &run.borrow())?;
         let hedge = hedge::rules(&route.route().retry, &run.borrow().exchange().method);
-        let mut spare = Spare { body: body.replay().filter(|_| may_retry), head: None };
         let mut tried = affinity::begin(live.upstream(), run.borrow().exchange());
-        let mut request =
-            head::outgoing(&mut run.borrow_mut(), route, finish.matcher(), trailers, may_retry)?
-                .map(|()| body);
+        let matcher = finish.matcher();
+        let head = head::outgoing(&mut run.borrow_mut(), route, matcher, trailers, may_retry)?;
+        let mut request = head.map(|()| body);
         if let Some(upgrade) = &upgrade {
             upgrade.ask(&mut request);
         }
         affinity::strip(live.upstream(), request.headers_mut());
-        if spare.body.is_some() {
-            spare.head = Some(Box::new(head::copy(&request)));
-        }
+        let spare = Spare::of(&request, may_retry);
         if let Some(mirror) = &route.policy().mirror {
             request = mirror.copy(context, request);
         }
@@ -161,6 +158,13 @@ struct Spare {
 }
 
 impl Spare {
+    /// Of a request; empty if there is no other attempt.
+    fn of(request: &Request<OutBody>, may_retry: bool) -> Self {
+        let body = request.body().replay().filter(|_| may_retry);
+        let head = body.as_ref().map(|_| Box::new(head::copy(request)));
+        Self { head, body }
+    }
+
     fn request(&self) -> Option<Request<OutBody>> {
         let (head, body) = (self.head.as_ref()?, self.body.as_ref()?.replay()?);
         Some(head::copy(head).map(|()| body))
