@@ -17,7 +17,8 @@ cargo build --profile "$profile" -p edgewit
 edgewit=$target/$folder/edgewit
 
 for plugin in plugins/*/; do
-  "$edgewit" plugin build --dir "$plugin"
+  # Their manifests say where cargo puts them if nobody says otherwise.
+  (unset CARGO_TARGET_DIR && "$edgewit" plugin build --dir "$plugin")
   cp "$plugin"/*.wasm plugins/
 done
 
