@@ -10,10 +10,10 @@ use std::{
     io::{self, Read, Write},
     os::unix::process::ExitStatusExt,
     path::Path,
-    process::{Command, ExitCode, ExitStatus, Stdio},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
@@ -33,6 +33,8 @@ const NICE: i32 = 10;
 const DATA_BYTES: u64 = 1 << 30;
 /// Time by the clock: other processes may have the processor.
 const WALL: Duration = Duration::from_secs(90);
+/// For a process that has closed its output to end.
+const LAST_BREATH: Duration = Duration::from_secs(5);
 /// Longest frame that either side accepts, in bytes.
 const MAX_FRAME: u64 = 512 << 20;
 /// Somebody else may kill it once: the kernel that needs memory, or an operator who mistakes it for something else.
@@ -105,20 +107,39 @@ fn attempt(
         let words = scope.spawn(move || stderr.as_mut().map(last_words).unwrap_or_default());
         let (done, finished) = mpsc::channel();
         scope.spawn(move || done.send(stdout.map(receive)));
-        let received = finished.recv_timeout(WALL);
-        if !matches!(received, Ok(Some(Ok(_)))) {
+        let answer = match finished.recv_timeout(WALL) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let why = answer.as_ref().err().map(io::Error::kind);
+        // One that has closed its output is about to end, and its status says why. Anything else without an answer is ended.
+        let ends = why == Some(io::ErrorKind::UnexpectedEof) && ends_by_itself(&mut child);
+        if why.is_some() && !ends {
             let _ = child.kill();
         }
         let status = child.wait();
         let words = words.join().unwrap_or_default();
-        match received {
-            Ok(Some(Ok(received))) => Ok(received),
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                Err(Failure::Ended(format!("it took longer than {} s", WALL.as_secs())))
+        answer.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => {
+                Failure::Ended(format!("it took longer than {} s", WALL.as_secs()))
             }
-            _ => Err(failure(status, &words)),
-        }
+            _ if ends => failure(status, &words),
+            _ => Failure::Ended(format!("the compiler process answered nonsense: {error}{words}")),
+        })
     })
+}
+
+/// Whether it does, soon.
+fn ends_by_itself(child: &mut Child) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < LAST_BREATH {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    false
 }
 
 /// What the end of a child without an answer means.

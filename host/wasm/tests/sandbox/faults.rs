@@ -105,14 +105,16 @@ fn a_compiler_that_panics_or_answers_nonsense_is_refused_with_its_last_words() {
         ),
         ("exit 101".to_owned(), "exit status: 101"),
         (format!("{read}; kill -ABRT $$"), "signal: 6"),
-        (format!("{read}; printf nonsense"), "the compiler process ended"),
-        // A frame that is longer than any, and half of one.
+        // A frame that is longer than any, in letters and in bytes, one that is no reply, and half of one.
+        (format!("{read}; printf nonsense"), "nonsense: a frame is too long"),
         (
-            format!(r"{read}; printf '\377\377\377\377\377\377\377\377'"),
-            "the compiler process ended",
+            format!(r"{read}; printf '\377\377\377\377\377\377\377\377'; exec sleep 60"),
+            "nonsense: a frame is too long",
         ),
+        (format!(r"{read}; printf '\003\0\0\0\0\0\0\0{{}}}}'"), "nonsense: "),
         (format!(r"{read}; printf '\010\0\0\0\0\0\0\0half'"), "the compiler process ended"),
         (read.to_owned(), "the compiler process ended"),
+        (format!("{read}; exec >&-; exec sleep 60"), "nonsense: "),
     ] {
         match compiled_by(&line) {
             LoadError::Compile { detail } => assert!(detail.contains(words), "{line}: {detail}"),
