@@ -47,6 +47,23 @@ fn a_thousand_swaps_under_load_lose_nothing_and_mix_nothing() {
         + &format!("filters = [{}]\n", with("version", "body = true"))
         + "[telemetry]\naccess-log = \"off\"\nlog = { level = \"warn\" }\n";
     let gateway = Setup::new(toml).guest_as(guest::VERSION_ONE, "version").start();
+    let load = || {
+        let h1 = Load::start(gateway.address(), Protocol::H1, 2, get("/"), one_version);
+        let h2 = Load::start(gateway.address(), Protocol::H2, 1, get("/"), one_version);
+        h1.let_pass(100);
+        [h1, h2]
+    };
+    let clean = |load: [Load; 2]| {
+        for loaded in load.map(Load::stop) {
+            assert!(loaded.failed.is_empty(), "{:#?}\n{:#?}", loaded.failed, gateway.log.all());
+            assert!(loaded.requests > 100, "there was load: {}", loaded.requests);
+        }
+    };
+    // What is warm is not what swaps leave behind.
+    let warm = load();
+    (0..20).for_each(|n| swap(&gateway, n));
+    clean(warm);
+    let memory = gateway.memory_at_rest();
     let mut stream = gateway.raw();
     stream.write("GET /stream HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     let parts = until("the origin to be asked", || streams.try_recv().ok());
@@ -56,12 +73,8 @@ fn a_thousand_swaps_under_load_lose_nothing_and_mix_nothing() {
         stream.read_until(&format!("{n}:1;"));
     };
 
-    let h1 = Load::start(gateway.address(), Protocol::H1, 2, get("/"), one_version);
-    let h2 = Load::start(gateway.address(), Protocol::H2, 1, get("/"), one_version);
-    h1.let_pass(100);
-    (0..20).for_each(|n| swap(&gateway, n));
-    let begun = Instant::now();
-    let (memory, files) = (gateway.memory(), gateway.open_files());
+    let loads = load();
+    let (begun, files) = (Instant::now(), gateway.open_files());
     for n in 0..SWAPS {
         swap(&gateway, n);
         // Often enough that an upstream does not seem to have stalled, however slow the machine is.
@@ -71,11 +84,7 @@ fn a_thousand_swaps_under_load_lose_nothing_and_mix_nothing() {
     }
     let took = begun.elapsed();
     part(&mut stream, SWAPS);
-    for load in [h1, h2] {
-        let loaded = load.stop();
-        assert!(loaded.failed.is_empty(), "{:#?}\n{:#?}", loaded.failed, gateway.log.all());
-        assert!(loaded.requests > 100, "there was load: {}", loaded.requests);
-    }
+    clean(loads);
     drop(parts);
     assert!(stream.read_to_end().ends_with("0\r\n\r\n"), "the stream ended as it should");
     assert!(took < Duration::from_secs(180), "{took:?}");

@@ -285,11 +285,13 @@ impl Running {
 /// Between two times that memory is given back which requests have left.
 const TIDY: Duration = Duration::from_secs(2);
 
-/// Workers give back what is theirs while they have nothing to do: nobody else can do it for them.
+/// Every thread gives back what is its own, since nobody else can do it for it: workers while they have nothing to do, this
+/// one, and one of those for blocking work. Others of these end soon after their last work.
 async fn tidy(proxy: Weak<Proxy>, give_back: fn()) {
     while let Some(proxy) = proxy.upgrade() {
         proxy.call_if_idle(give_back);
         drop(proxy);
+        give_back();
         tokio::time::sleep(TIDY).await;
         if tokio::task::spawn_blocking(give_back).await.is_err() {
             tracing::error!("giving memory back has met a fault");

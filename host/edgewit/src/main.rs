@@ -39,7 +39,7 @@ mod systemd;
 
 mod memory;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -91,10 +91,17 @@ fn dispatch(cli: Cli, screen: Screen) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// A thread for blocking work that has none ends after so long: what it has freed is the system's again only then.
+const IDLE_THREAD: Duration = Duration::from_secs(1);
+
 /// For what is not the way of a request: signals, administration, watching. The proxy has workers of its own.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().context("no event loop could be made")
+    builder
+        .enable_all()
+        .thread_keep_alive(IDLE_THREAD)
+        .build()
+        .context("no event loop could be made")
 }
 
 fn live(global: &cli::Global, ask: Ask<'_>, screen: Screen) -> anyhow::Result<ExitCode> {

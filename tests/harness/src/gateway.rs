@@ -6,7 +6,8 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{ExitStatus, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,6 +19,12 @@ use crate::{
 
 /// How long a start may take: it compiles what is not in the cache, one after the other.
 const START: Duration = Duration::from_secs(180);
+/// A process without traffic has given back what it can when its memory has not shrunk for so long.
+const SETTLED: Duration = Duration::from_secs(5);
+/// However long that takes.
+const SETTLE: Duration = Duration::from_secs(60);
+/// Memory of a process at rest goes up and down by so many bytes.
+const BREATH: u64 = 512 << 10;
 
 /// The program in a process of its own, on free ports. Dropping it kills the process.
 pub struct Gateway {
@@ -203,6 +210,21 @@ impl Gateway {
         let statm = fs::read_to_string(self.proc().join("statm")).expect("the process lives");
         let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
         pages.unwrap_or(0_u64) * 4_096
+    }
+
+    /// As [`memory`](Self::memory), after there is no traffic any more and it had its time to give back what that took. While
+    /// there is traffic, memory goes up and down by a quarter, so that two moments of it do not compare.
+    pub fn memory_at_rest(&self) -> u64 {
+        let begun = Instant::now();
+        let (mut least, mut since) = (u64::MAX, begun);
+        while since.elapsed() < SETTLED && begun.elapsed() < SETTLE {
+            thread::sleep(Duration::from_millis(100));
+            let memory = self.memory();
+            if memory.saturating_add(BREATH) < least {
+                (least, since) = (memory, Instant::now());
+            }
+        }
+        self.memory()
     }
 
     /// Open files of the process.

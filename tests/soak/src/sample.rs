@@ -1,10 +1,5 @@
 //! What the program holds at a moment.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
-
 use edgewit_harness::{Gateway, Metrics};
 
 /// What the program holds at a moment.
@@ -26,15 +21,6 @@ pub struct Sample {
     pub series: u64,
 }
 
-/// It has given back what it can when its memory has not shrunk for so long.
-const SETTLED: Duration = Duration::from_secs(5);
-/// However long that takes.
-const SETTLE: Duration = Duration::from_secs(60);
-/// Memory of a process at rest goes up and down by so many bytes.
-const BREATH: u64 = 512 << 10;
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
-
 impl Sample {
     /// Right now.
     pub(crate) fn take(gateway: &Gateway) -> Self {
@@ -53,15 +39,6 @@ impl Sample {
 
     /// After everybody has gone, and it had its time to give things back.
     pub(crate) fn of_quiet(gateway: &Gateway) -> Self {
-        let begun = Instant::now();
-        let (mut least, mut since) = (u64::MAX, begun);
-        while since.elapsed() < SETTLED && begun.elapsed() < SETTLE {
-            thread::sleep(LOOK);
-            let memory = gateway.memory();
-            if memory.saturating_add(BREATH) < least {
-                (least, since) = (memory, Instant::now());
-            }
-        }
-        Self::take(gateway)
+        Self { memory: gateway.memory_at_rest(), ..Self::take(gateway) }
     }
 }
