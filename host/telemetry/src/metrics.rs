@@ -32,13 +32,39 @@ pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.
 #[derive(Debug)]
 pub struct Metrics {
     shards: usize,
-    series: Mutex<BTreeMap<&'static str, Families>>,
+    series: Mutex<BTreeMap<&'static str, Known>>,
     plugins: Arc<PluginMetrics>,
     sources: Sources,
 }
 
 pub(crate) type Labels = Vec<(&'static str, String)>;
-type Families = BTreeMap<Labels, Weak<Series>>;
+
+/// The series of one family.
+#[derive(Debug, Default)]
+struct Known {
+    by_labels: BTreeMap<Labels, Weak<Series>>,
+    /// So many were alive when those that nobody holds were last taken out.
+    alive: usize,
+}
+
+impl Known {
+    /// Takes out those that nobody holds, when there may be as many of them as of the others. To look for them at each new
+    /// series would make ten thousand routes wait for each other.
+    fn insert(&mut self, labels: Labels, series: &Arc<Series>) {
+        if self.by_labels.len() >= 2 * self.alive.max(SWEPT) {
+            self.sweep();
+        }
+        self.by_labels.insert(labels, Arc::downgrade(series));
+    }
+
+    fn sweep(&mut self) {
+        self.by_labels.retain(|_, series| series.strong_count() > 0);
+        self.alive = self.by_labels.len();
+    }
+}
+
+/// Fewer series than this are not swept for a new one.
+const SWEPT: usize = 32;
 
 #[derive(Debug)]
 pub(crate) enum Series {
@@ -107,12 +133,11 @@ impl Metrics {
         let labels: Labels = labels.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
         let mut families = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let family = families.entry(family.name).or_default();
-        if let Some(series) = family.get(&labels).and_then(Weak::upgrade) {
+        if let Some(series) = family.by_labels.get(&labels).and_then(Weak::upgrade) {
             return series;
         }
         let series = Arc::new(make());
-        family.retain(|_, series| series.strong_count() > 0);
-        family.insert(labels, Arc::downgrade(&series));
+        family.insert(labels, &series);
         series
     }
 
@@ -137,11 +162,11 @@ impl Metrics {
     pub(crate) fn alive(&self, name: &str) -> Vec<(Labels, Arc<Series>)> {
         let mut families = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(family) = families.get_mut(name) else { return Vec::new() };
-        family.retain(|_, series| series.strong_count() > 0);
+        family.sweep();
         let alive = |(labels, series): (&Labels, &Weak<Series>)| {
             series.upgrade().map(|series| (labels.clone(), series))
         };
-        family.iter().filter_map(alive).collect()
+        family.by_labels.iter().filter_map(alive).collect()
     }
 }
 
@@ -192,6 +217,20 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn series_that_nobody_holds_do_not_add_up() {
+        let metrics = Metrics::new(1);
+        let make = |n: usize| metrics.counter(&families::RETRIES, &[("result", &n.to_string())]);
+        let held: Vec<_> = (0..100).map(make).collect();
+        let kept = || metrics.series.lock().unwrap()[families::RETRIES.name].by_labels.len();
+        for n in 100..10_000 {
+            make(n);
+            assert!(kept() <= 200, "{} after {n}", kept());
+        }
+        assert_eq!(metrics.alive(families::RETRIES.name).len(), held.len());
+        assert_eq!(kept(), held.len());
     }
 
     #[test]
