@@ -58,8 +58,9 @@ struct Reading {
 
 /// How long a file has to stay as it is.
 const REST: Duration = Duration::from_millis(50);
-/// How long a file that ends in the middle is waited for before it is called broken.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a file that ends in the middle is waited for before it is called broken, so that the line about it comes within a
+/// second. One that goes on later is looked at again.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 impl PluginFiles {
     /// Everything was loaded anew. From now on files are compared with that, and not with what they were at the last look: a
