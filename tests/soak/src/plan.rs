@@ -17,8 +17,11 @@ pub struct Plan {
     pub program: Option<PathBuf>,
 }
 
-/// The warm-up of a length that is given alone.
+/// The shortest warm-up, except that of a length that is shorter itself.
 const WARM_UP: Duration = Duration::from_secs(60);
+
+/// The warm-up of a longer run is this part of its length: a server under load has all its pools after some minutes only.
+const WARM_UP_PART: u32 = 4;
 
 /// How to call it.
 const USAGE: &str = "usage: edgewit-soak [--program FILE] LENGTH [SWAPS], such as 20m or 90s 10000";
@@ -37,7 +40,8 @@ impl Plan {
             _ => bail!("{USAGE}"),
         };
         let length = self::length(length).context(USAGE)?;
-        Ok(Self { length, warm_up: WARM_UP.min(length), swaps, program })
+        let warm_up = (length / WARM_UP_PART).max(WARM_UP).min(length);
+        Ok(Self { length, warm_up, swaps, program })
     }
 }
 
@@ -64,7 +68,8 @@ mod tests {
             let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
             Plan::parse(&words).map(|p| (p.length.as_secs(), p.warm_up.as_secs(), p.swaps))
         };
-        assert_eq!(plan(&["20m"]).unwrap(), (1_200, 60, 0));
+        assert_eq!(plan(&["20m"]).unwrap(), (1_200, 300, 0));
+        assert_eq!(plan(&["2m"]).unwrap(), (120, 60, 0));
         assert_eq!(plan(&["--program", "edgewit", "5s", "70"]).unwrap(), (5, 5, 70));
         for wrong in [
             &[][..],
