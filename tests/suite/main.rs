@@ -64,6 +64,8 @@ mod storm;
 
 mod soak;
 
+mod idle;
+
 mod golden;
 
 mod reload;

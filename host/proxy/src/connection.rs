@@ -60,7 +60,7 @@ pub(crate) struct Connection {
     /// The address as a field says it; one for all requests.
     peer_field: HeaderValue,
     /// What the TLS handshake has brought.
-    session: Session,
+    session: OnceCell<Session>,
     /// What takes the connection over when its protocol was changed.
     pub(crate) switched: Cell<Option<Box<Relay>>>,
     /// What its responses may keep in memory.
@@ -94,21 +94,21 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
     let Some(_place) = listener.clients.enter(peer, share) else {
         return settings.refused.count(ConnectionRefusal::Client);
     };
-    let connection = Connection {
+    let connection = Rc::new(Connection {
         scheme: settings.scheme(),
         peer,
         peer_field: address_field(peer),
         local: stream.local_addr().unwrap_or(listener.address),
         is_trusted,
         activity: Activity::new(),
-        session: Session::default(),
+        session: OnceCell::new(),
         switched: Cell::new(None),
         budget: Budget::new(settings.config.limits.connection_memory.as_usize()),
         load: OnceCell::new(),
         last_authority: LastAuthority::default(),
         settings,
         context,
-    };
+    });
     if let Err(error) = connection.begin(stream, stop).await {
         tracing::debug!(%peer, %error, "connection ended");
     }
@@ -151,7 +151,7 @@ fn is_wrong(error: &io::Error) -> bool {
 }
 
 impl Connection {
-    async fn begin(mut self, stream: TcpStream, stop: watch::Receiver<()>) -> io::Result<()> {
+    async fn begin(self: Rc<Self>, stream: TcpStream, stop: watch::Receiver<()>) -> io::Result<()> {
         let limit = self.settings.config.limits.header_timeout;
         if let Some(tls) = &self.settings.tls {
             let limit = self.settings.config.limits.handshake_timeout;
@@ -162,7 +162,7 @@ impl Connection {
                     self.settings.refused.count(ConnectionRefusal::Handshake);
                 }
             })?;
-            self.session = session;
+            let _ = self.session.set(session);
             let http2 = tls::chose_http2(&stream) || !self.settings.config.protocols.h1;
             return Box::pin(self.speak(stream, Bytes::new(), http2, stop)).await;
         }
@@ -175,20 +175,21 @@ impl Connection {
         self.speak(stream, front, http2, stop).await
     }
 
-    async fn speak<S: Tcp>(
-        self,
+    fn speak<S: Tcp>(
+        self: Rc<Self>,
         stream: S,
         front: Bytes,
         http2: bool,
         stop: watch::Receiver<()>,
-    ) -> io::Result<()> {
-        let connection = Rc::new(self);
-        let wire = Wire::new(stream, front, http2, &connection);
-        let served = match http2 {
-            true => Box::pin(http::serve_http2(connection, wire, stop)).await, // boxed, because it is larger
-            false => http::serve_http1(connection, wire, stop).await,
-        };
-        served.map_err(io::Error::other)
+    ) -> impl Future<Output = io::Result<()>> {
+        let wire = Wire::new(stream, front, http2, &self);
+        async move {
+            let served = match http2 {
+                true => Box::pin(http::serve_http2(self, wire, stop)).await, // boxed, because it is larger
+                false => http::serve_http1(self, wire, stop).await,
+            };
+            served.map_err(io::Error::other)
+        }
     }
 
     /// The address of the peer, as a field says it.
@@ -199,12 +200,14 @@ impl Connection {
     /// May requests for this host come on this connection (RFC 9110 15.5.20)?
     pub(crate) fn may_carry(&self, authority: &Authority) -> bool {
         let tls = self.settings.tls.as_ref();
-        tls.is_none_or(|tls| tls.may_carry(&self.session, authority.host()))
+        tls.is_none_or(|tls| {
+            self.session.get().is_some_and(|session| tls.may_carry(session, authority.host()))
+        })
     }
 
     /// Whom the client's certificate names.
     pub(crate) fn client_identity(&self) -> Option<&Arc<str>> {
-        self.session.client()
+        self.session.get()?.client()
     }
 }
 

@@ -14,12 +14,13 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::watch;
+use tokio::{io::AsyncWriteExt, sync::watch};
 
 use crate::{
     connection::Connection,
@@ -60,9 +61,36 @@ pub(crate) const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// Serves HTTP/1.0 and HTTP/1.1 until client or `stop` end it.
 pub(crate) async fn serve_http1<S: Tcp>(
     connection: Rc<Connection>,
-    wire: Wire<S>,
-    stop: watch::Receiver<()>,
+    mut wire: Wire<S>,
+    mut stop: watch::Receiver<()>,
 ) -> hyper::Result<()> {
+    loop {
+        // Boxed, so that a connection that rests has no room for it.
+        let served = Box::pin(serve_until_rest(&connection, wire, &stop)).await?;
+        let Some(resting) = served else { return Ok(()) };
+        wire = resting.wire;
+        if !resting.unread.is_empty() {
+            // Nobody knows what comes after that, and a connection may end between requests at any time.
+            let _ = wire.shutdown().await;
+            return Ok(());
+        }
+        drop(resting.unread); // the whole buffer is with it
+        connection.activity.rests.set(false);
+        tokio::select! {
+            () = wire.rested() => {}
+            _ = stop.changed() => stop.mark_changed(),
+        }
+    }
+}
+
+/// Serves it until there is nothing to do for some time; `None`: it has ended.
+///
+/// All that can be made before the future is made then: what is moved into a future and on within it has room there twice.
+fn serve_until_rest<'a, S: Tcp>(
+    connection: &'a Rc<Connection>,
+    wire: Wire<S>,
+    stop: &'a watch::Receiver<()>,
+) -> impl Future<Output = hyper::Result<Option<Resting<S>>>> + 'a {
     let limits = &connection.settings.config.limits;
     let head = limits.header_bytes.as_usize();
     let mut builder = http1::Builder::new();
@@ -73,22 +101,38 @@ pub(crate) async fn serve_http1<S: Tcp>(
     if limits.headers != USUAL_FIELDS {
         builder.max_headers(limits.headers);
     }
-    let of_requests = Rc::clone(&connection);
+    let of_requests = Rc::clone(connection);
     let service = service_fn(move |request| exchange::serve(&of_requests, request, None));
-    let switchboard = Switchboard(&connection);
     let mut serving = builder.serve_connection(TokioIo::new(wire), service);
-    let shut_down = |c: Pin<&mut &mut http1::Connection<_, _>>| {
-        Pin::new(&mut **c.get_mut()).graceful_shutdown();
-    };
-    let served = drive(&mut serving, shut_down, &connection, stop, true).await;
-    if served.as_ref().is_err_and(|error| error.is_parse()) {
-        refused::count(&connection, Refusal::Parser);
+    async move {
+        let switchboard = Switchboard(connection);
+        let served = match drive(Pin::new(&mut serving), connection, stop).await {
+            Driven::Ended(served) => served,
+            Driven::Stopped => {
+                let shut_down = http1::Connection::graceful_shutdown;
+                finish(Pin::new(&mut serving), shut_down, connection, true).await
+            }
+            Driven::Rests => {
+                let parts = serving.into_parts();
+                return Ok(Some(Resting { wire: parts.io.into_inner(), unread: parts.read_buf }));
+            }
+        };
+        if served.as_ref().is_err_and(|error| error.is_parse()) {
+            refused::count(connection, Refusal::Parser);
+        }
+        served?;
+        if let Some(relay) = switchboard.take() {
+            Box::pin(switch::take_over(serving.into_parts(), *relay)).await; // boxed, because it is large and rare
+        }
+        Ok(None)
     }
-    served?;
-    if let Some(relay) = switchboard.take() {
-        Box::pin(switch::take_over(serving.into_parts(), *relay)).await; // boxed, because it is large and rare
-    }
-    Ok(())
+}
+
+/// A connection that its parser was taken from.
+struct Resting<S: Tcp> {
+    wire: Wire<S>,
+    /// What the parser had and is no request, such as a blank line.
+    unread: Bytes,
 }
 
 /// Serves HTTP/2 until client or `stop` end it.
@@ -118,26 +162,61 @@ pub(crate) async fn serve_http2<S: Tcp>(
         // Nothing is done before the task of the stream runs: if it panics, other streams do not notice.
         async move { exchange::serve(&connection, request, Some(watch)).await }
     });
-    let serving = builder.serve_connection(TokioIo::new(wire), service);
-    drive(serving, http2::Connection::graceful_shutdown, &connection, stop, false).await
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(wire), service));
+    match drive(serving.as_mut(), &connection, &stop).await {
+        Driven::Ended(served) => served,
+        Driven::Stopped | Driven::Rests => {
+            finish(serving, http2::Connection::graceful_shutdown, &connection, false).await
+        }
+    }
 }
 
-/// Drives a connection to its end; from `stop` on it only finishes what it has begun.
+/// What became of a connection.
+enum Driven {
+    Ended(hyper::Result<()>),
+    /// It shall end.
+    Stopped,
+    /// It does nothing, and need not keep a parser for that.
+    Rests,
+}
+
+/// Drives a connection until it ends or something else is to be done with it. Whether `stop` came is one load of an atomic
+/// each time the connection has something to do: to wait for both anew would be a lock.
 ///
 /// A panic of a request ends this task (HTTP/1) or that of its stream (HTTP/2), which tokio catches: other connections
 /// of the worker do not notice.
-async fn drive<C: Future<Output = hyper::Result<()>>>(
-    serving: C,
+async fn drive(
+    mut serving: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+    connection: &Connection,
+    stop: &watch::Receiver<()>,
+) -> Driven {
+    let mut waits = stop.clone();
+    let mut stopped = std::pin::pin!(waits.changed());
+    let mut is_waiting = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+            return Poll::Ready(Driven::Ended(ended));
+        }
+        // The task's waker stays the same, so that waiting has to begin only once.
+        if !(is_waiting && matches!(stop.has_changed(), Ok(false))) {
+            is_waiting = true;
+            if stopped.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Driven::Stopped);
+            }
+        }
+        if connection.activity.rests.get() { Poll::Ready(Driven::Rests) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Drives a connection that shall end: it only finishes what it has begun.
+async fn finish<C: Future<Output = hyper::Result<()>>>(
+    mut serving: Pin<&mut C>,
     shut_down: impl FnOnce(Pin<&mut C>),
     connection: &Connection,
-    stop: watch::Receiver<()>,
     is_http1: bool,
-) -> C::Output {
-    let mut serving = std::pin::pin!(serving);
+) -> hyper::Result<()> {
     let activity = &connection.activity;
-    if let Some(ended) = until_stopped(serving.as_mut(), stop).await {
-        return ended;
-    }
     activity.closing.set(true);
     if is_http1 || activity.requests.get() == 0 {
         // Its next request may be on its way, and HTTP/1 cannot say that it will not be served; the answer will say that it
@@ -155,29 +234,6 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
         ended = serving => ended,
         () = all_said(connection) => Ok(()),
     }
-}
-
-/// The end of a connection; `None` if `stop` comes first. Whether it came is one load of an atomic each time the connection
-/// has something to do: to wait for both anew would be a lock.
-async fn until_stopped<C: Future>(
-    mut serving: Pin<&mut C>,
-    stop: watch::Receiver<()>,
-) -> Option<C::Output> {
-    let mut waits = stop.clone();
-    let mut stopped = std::pin::pin!(waits.changed());
-    let mut is_waiting = false;
-    poll_fn(|cx| {
-        if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
-            return Poll::Ready(Some(ended));
-        }
-        // The task's waker stays the same, so that waiting has to begin only once.
-        if is_waiting && matches!(stop.has_changed(), Ok(false)) {
-            return Poll::Pending;
-        }
-        is_waiting = true;
-        stopped.as_mut().poll(cx).map(|_| None)
-    })
-    .await
 }
 
 /// Returns when nothing was asked for some time and all that was answered has gone out. Until the client has answered the

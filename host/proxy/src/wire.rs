@@ -12,6 +12,8 @@ mod intake;
 
 mod refusal;
 
+mod rest;
+
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -37,6 +39,7 @@ use frames::Frames;
 use framing::HeadLimits;
 use intake::{Intake, Intook};
 pub(crate) use refusal::Refusal;
+use rest::REST;
 
 /// The bytes of a client's connection, with the timers that hyper does not have: first head, begun head, idle, and a reader
 /// that does not read. HTTP/1.1 is read strictly before hyper sees it, and what is refused is answered here; of HTTP/2
@@ -220,10 +223,11 @@ impl<S: Tcp> Wire<S> {
     /// hyper does not look again when a response has ended, and then another bound may hold; so the timer never runs for
     /// longer than the shortest of them, and is set anew when it was too early.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shortest = self.timeouts.header.min(self.timeouts.idle);
+        let shortest = self.timeouts.header.min(self.timeouts.idle).min(REST);
         loop {
             let now = Instant::now();
             let (deadline, is_idle) = self.deadline(now);
+            self.connection.activity.rests.set(self.may_rest(now));
             let look = deadline.min(now + shortest);
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(look)));
             if look < timer.deadline() {

@@ -24,6 +24,8 @@ pub(crate) struct Activity {
     pub(crate) closing: Cell<bool>,
     /// What was written last has not all gone out.
     pub(crate) is_blocked: Cell<bool>,
+    /// There has been nothing to do for a while, so that the parser can be given back.
+    pub(crate) rests: Cell<bool>,
     /// Who waits until all requests have ended.
     quiet: RefCell<Option<Waker>>,
 }
@@ -37,6 +39,7 @@ impl Activity {
             reset: Cell::new(false),
             closing: Cell::new(false),
             is_blocked: Cell::new(false),
+            rests: Cell::new(false),
             quiet: RefCell::new(None),
         })
     }

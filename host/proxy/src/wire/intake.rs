@@ -85,6 +85,11 @@ impl Intake {
         self.is_in_head() || self.framing.is_in_body()
     }
 
+    /// Has all that came been handed out, and was it whole messages?
+    pub(super) fn is_between_messages(&self) -> bool {
+        matches!(self.state, State::Open) && self.ready.is_empty() && !self.is_in_message()
+    }
+
     pub(super) fn poll_read(
         &mut self,
         stream: &mut (impl AsyncRead + Unpin),

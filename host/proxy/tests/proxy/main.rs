@@ -20,6 +20,8 @@ mod retries;
 
 mod resilience;
 
+mod rests;
+
 mod overload;
 
 mod discovered;

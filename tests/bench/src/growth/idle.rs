@@ -3,6 +3,8 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    thread::sleep,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -22,6 +24,8 @@ const CONNECTIONS: usize = 10_000;
 const OTHERS: usize = 2_000;
 const ROUTES: usize = 1_000;
 const FILTERS: usize = 5;
+/// The server takes a connection for idle after five seconds.
+const PAUSE: Duration = Duration::from_secs(7);
 const PATH: &str = "/service-0/orders";
 
 /// What one connection costs that was used and waits.
@@ -31,6 +35,7 @@ pub(super) fn connections(setting: &Setting<'_>) -> Result<Vec<Figure>> {
     gateway.ask(PATH)?;
     let before = gateway.memory();
     let idle = connect(&gateway)?;
+    sleep(PAUSE);
     let each = (gateway.memory() - before) * 1024.0 / idle.len() as f64;
     let what = "resident memory of an idle keep-alive connection".to_owned();
     Ok(vec![Figure { what, value: each, goal: 8.0, unit: " KiB" }])
@@ -46,6 +51,7 @@ pub(super) fn together(setting: &Setting<'_>) -> Result<Vec<Figure>> {
     let gateway = Gateway::start(setting, &(plugin("headers", "request") + &routes))?;
     let routes = gateway.memory();
     let _idle = connect(&gateway)?;
+    sleep(PAUSE);
     let what = format!("resident memory with {ROUTES} routes x {FILTERS} filters");
     let both = format!("{what} and {CONNECTIONS} idle connections");
     Ok(vec![
