@@ -120,7 +120,9 @@ pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
     if metadata.len() > limit.0 {
         return Err(FileError::TooLarge { size: metadata.len(), limit });
     }
-    let mut bytes = Vec::new();
+    // One byte more, so that its end is seen without growing.
+    let size = usize::try_from(metadata.len()).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(size + 1);
     file.take(limit.0.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }

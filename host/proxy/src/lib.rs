@@ -11,6 +11,8 @@ mod proxy;
 
 mod worker;
 
+mod turns;
+
 mod listen;
 
 mod tls;

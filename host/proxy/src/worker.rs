@@ -28,6 +28,7 @@ use crate::{
     away::Away,
     listen::{ListenerId, LiveListener, accept_all},
     proxy::Shared,
+    turns,
 };
 
 /// A thread with an event loop of its own. A connection stays on the thread that accepted it, with its requests, its
@@ -124,6 +125,7 @@ fn run(
     unfinished: &AtomicUsize,
 ) {
     edgewit_telemetry::enter_worker(index);
+    turns::shorten();
     let afterwards = Rc::new(Afterwards::default());
     let away = Away::new(Arc::clone(&shared.lane));
     let context = Rc::new(Context {

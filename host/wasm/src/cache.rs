@@ -10,11 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    child::{read_frame, write_frame},
+    child::{split_frame, write_frame},
     compile::{Compiled, Job},
     inspect::hex,
 };
@@ -69,7 +70,7 @@ impl Cache {
 
     /// An entry, if it is there, whole and ours.
     pub(crate) fn get(&self, key: &Key) -> Option<Compiled> {
-        let bytes = fs::read(self.path(key)).ok()?;
+        let bytes = Bytes::from(fs::read(self.path(key)).ok()?);
         let (mac, body) = bytes.split_at_checked(MAC_BYTES)?;
         if self.mac(key, body).verify_slice(mac).is_err() {
             tracing::warn!(
@@ -78,10 +79,12 @@ impl Cache {
             );
             return None;
         }
-        let mut rest = body;
-        let facts = serde_json::from_slice(&read_frame(&mut rest).ok()?).ok()?;
-        let artefact = read_frame(&mut rest).ok()?;
-        Some(Compiled { facts, artefact })
+        let (facts, rest) = split_frame(body)?;
+        let (artefact, _) = split_frame(rest)?;
+        Some(Compiled {
+            facts: serde_json::from_slice(facts).ok()?,
+            artefact: bytes.slice_ref(artefact),
+        })
     }
 
     /// Keeps an entry. That it could not be kept costs time at the next start and nothing else.

@@ -37,6 +37,10 @@ const WALL: Duration = Duration::from_secs(90);
 const LAST_BREATH: Duration = Duration::from_secs(5);
 /// Longest frame that either side accepts, in bytes.
 const MAX_FRAME: u64 = 512 << 20;
+/// Bytes of the most compiled components.
+const USUAL_FRAME: usize = 4 << 20;
+/// Bytes of the length that is before a frame.
+const LENGTH: usize = 8;
 /// Somebody else may kill it once: the kernel that needs memory, or an operator who mistakes it for something else.
 const TRIES: usize = 2;
 
@@ -70,7 +74,9 @@ pub(crate) fn compile(
         answer = attempt(program, args, job, bytes);
     }
     match answer {
-        Ok((Reply::Compiled(facts), artefact)) => Ok(Compiled { facts: *facts, artefact }),
+        Ok((Reply::Compiled(facts), artefact)) => {
+            Ok(Compiled { facts: *facts, artefact: artefact.into() })
+        }
         Ok((Reply::Refused(error), _)) => Err(error),
         Err(Failure::Ended(detail)) => Err(LoadError::Compile { detail }),
         Err(Failure::Killed) => {
@@ -234,18 +240,25 @@ pub(crate) fn write_frame(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 }
 
 pub(crate) fn read_frame(from: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut length = [0; 8];
+    let mut length = [0; LENGTH];
     from.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
     if length > MAX_FRAME {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too long"));
     }
-    let mut bytes = Vec::new();
+    // As it says, but not more on its word alone than what most have.
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).min(USUAL_FRAME));
     from.take(length).read_to_end(&mut bytes)?;
     if (bytes.len() as u64) < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(bytes)
+}
+
+/// The first frame of some bytes, and what follows it.
+pub(crate) fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
+    rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
 }
 
 #[cfg(test)]
@@ -259,7 +272,14 @@ mod tests {
         assert_eq!(read_frame(&mut pipe.as_slice()).unwrap(), b"hello");
         for cut in 0..pipe.len() {
             assert!(read_frame(&mut &pipe[..cut]).is_err(), "cut at {cut}");
+            assert_eq!(split_frame(&pipe[..cut]), None, "cut at {cut}");
         }
+        write_frame(&mut pipe, b"more").unwrap();
+        let (first, rest) = split_frame(&pipe).unwrap();
+        assert_eq!(
+            (first, split_frame(rest)),
+            (b"hello".as_slice(), Some((b"more".as_slice(), b"".as_slice())))
+        );
         let huge = (MAX_FRAME + 1).to_le_bytes();
         assert!(read_frame(&mut huge.as_slice()).is_err());
     }

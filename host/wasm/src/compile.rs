@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use edgewit_model::{Grants, Plugin, PluginLimits, PluginName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -44,7 +45,7 @@ pub(crate) struct Job {
 pub(crate) struct Compiled {
     pub(crate) facts: CompiledFacts,
     /// Native code, for this very build of the engine.
-    pub(crate) artefact: Vec<u8>,
+    pub(crate) artefact: Bytes,
 }
 
 /// What is known of it beside its code.
@@ -137,7 +138,7 @@ pub(crate) fn compile(job: &Job, bytes: &[u8]) -> Result<Compiled, LoadError> {
     let component = Component::new(&engine, code).map_err(invalid)?;
     try_out(job, &engine, &component, &inspection)?;
     drop(ticker);
-    let artefact = component.serialize().map_err(host)?;
+    let artefact = component.serialize().map_err(host)?.into();
     let snapshotted = configured.is_some() || needs.is_none();
     Ok(Compiled { facts: CompiledFacts { inspection, needs, snapshotted }, artefact })
 }
