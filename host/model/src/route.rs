@@ -75,6 +75,13 @@ impl Route {
             stall: None,
         }
     }
+
+    /// Would the same requests be found to belong here as there, whatever then becomes of them?
+    pub fn is_found_as(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.matchers == other.matchers
+            && self.listeners == other.listeners
+    }
 }
 
 /// Conditions that must all hold.

@@ -6,11 +6,7 @@ mod pattern;
 
 mod condition;
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-};
+use std::{cmp::Reverse, collections::HashMap, net::IpAddr};
 
 use edgewit_model::{
     HeaderRule, HostPattern, ListenerName, Matcher, NormalizedPath, Regex, Route, RouteName,
@@ -88,8 +84,6 @@ struct Paths {
     mixed: Vec<usize>,
     /// In the order of their specificity.
     patterns: Vec<(Pattern, Vec<Rule>)>,
-    /// The same while the table is built: of thousands of routes each finds its pattern at once.
-    collected: BTreeMap<Pattern, Vec<Rule>>,
     /// Paths that an expression describes, in the order in which they are tried.
     regexes: Vec<(Regex, Vec<Rule>)>,
 }
@@ -173,7 +167,7 @@ impl RouteTable {
 
 impl Paths {
     fn add(&mut self, pattern: Pattern, rule: Rule) {
-        self.collected.entry(pattern).or_default().push(rule);
+        self.patterns.push((pattern, vec![rule])); // alike ones are put together at the end
     }
 
     fn add_regex(&mut self, regex: &Regex, rule: Rule) {
@@ -184,7 +178,14 @@ impl Paths {
     }
 
     fn prepare(&mut self) -> Result<(), RouteError> {
-        self.patterns = std::mem::take(&mut self.collected).into_iter().collect();
+        self.patterns.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.patterns.dedup_by(|(pattern, rules), (before, all)| {
+            let is_same = pattern == before;
+            if is_same {
+                all.append(rules);
+            }
+            is_same
+        });
         let order = |regex: &Regex| (Reverse(regex.as_str().len()), regex.as_str().to_owned());
         self.regexes.sort_by_cached_key(|(regex, _)| order(regex));
         let of_patterns = self.patterns.iter_mut().map(|(_, rules)| rules);

@@ -28,7 +28,7 @@ use crate::{
 pub struct Snapshot {
     generation: u64,
     routes: Vec<Arc<LiveRoute>>,
-    table: RouteTable,
+    table: Arc<RouteTable>,
     access_log: Option<Arc<AccessLog>>,
     unrouted: RequestSeries,
 }
@@ -55,16 +55,28 @@ pub struct LiveUpstream {
 }
 
 impl Snapshot {
-    /// Puts a generation together.
+    /// Puts a generation together. `before`: the one that it follows.
     pub fn new(
         generation: u64,
         routes: Vec<Arc<LiveRoute>>,
         access_log: Option<Arc<AccessLog>>,
         metrics: &Arc<Metrics>,
+        before: Option<&Self>,
     ) -> Result<Arc<Self>, RouteError> {
-        let table = RouteTable::new(routes.iter().map(|live| &live.route))?;
+        let table = match before.filter(|before| before.finds(&routes)) {
+            Some(before) => Arc::clone(&before.table),
+            None => Arc::new(RouteTable::new(routes.iter().map(|live| &live.route))?),
+        };
         let unrouted = RequestSeries::new(metrics, None);
         Ok(Arc::new(Self { generation, routes, table, access_log, unrouted }))
+    }
+
+    /// Are these routes found as its own are, whatever else is different about them?
+    fn finds(&self, routes: &[Arc<LiveRoute>]) -> bool {
+        let same = |(a, b): (&Arc<LiveRoute>, &Arc<LiveRoute>)| {
+            Arc::ptr_eq(a, b) || a.route.is_found_as(&b.route)
+        };
+        self.routes.len() == routes.len() && self.routes.iter().zip(routes).all(same)
     }
 
     /// Number of the generation.

@@ -26,7 +26,7 @@ fn mirroring(primary: &Backend, mirror: &Backend, change: impl FnOnce(&mut Route
     change(&mut route);
     let chain = Arc::new(Chain::new(Vec::new(), 0));
     let live = LiveRoute::with_mirror(route, chain, vec![(own, 1)], Some(copies), &metrics);
-    let snapshot = Snapshot::new(1, vec![live], None, &metrics).unwrap();
+    let snapshot = Snapshot::new(1, vec![live], None, &metrics, None).unwrap();
     let proxy = Proxy::start(Some(2), &metrics, Arc::clone(&snapshot)).unwrap();
     let listener = listener();
     let listeners = BTreeMap::from([(listener.name.clone(), listener)]);

@@ -132,7 +132,7 @@ pub(crate) fn snapshot(
         LiveRoute::new(route, Arc::new(chain), upstreams, metrics)
     };
     let routes = routes.into_iter().map(live).collect();
-    Snapshot::new(generation, routes, log, metrics).unwrap()
+    Snapshot::new(generation, routes, log, metrics, None).unwrap()
 }
 
 /// Everything is answered by itself, on this listener.
