@@ -12,7 +12,7 @@ use crate::{Diagnostic, Place, Report, code, places::Places};
 pub(crate) fn check(routes: &BTreeMap<RouteName, Route>, places: &Places, report: &mut Report) {
     let mut conditions = Vec::new();
     for route in routes.values() {
-        let places = places.matchers.get(&route.name).into_iter().flatten();
+        let places = places.routes.get(&route.name).into_iter().flat_map(|places| &places.matchers);
         for (matcher, place) in route.matchers.iter().zip(places) {
             conditions.push(Condition { route, matcher, place });
         }
@@ -101,23 +101,29 @@ const MOST_COMPARED: usize = 1_000;
 
 /// The path with the names of its parameters replaced by their number.
 fn shape(path: &str) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(path.len());
     let mut count = 0;
-    let mut chars = path.chars().peekable();
-    while let Some(c) = chars.next() {
-        out.push(c);
-        if c != '{' {
-            continue;
-        }
-        if chars.next_if_eq(&'{').is_some() {
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        out.push('{');
+        if let Some(literal) = after.strip_prefix('{') {
             out.push('{');
+            rest = literal;
             continue;
         }
-        out.extend(chars.next_if_eq(&'*'));
-        out += &format!("p{count}");
+        if after.starts_with('*') {
+            out.push('*');
+        }
+        out.push('p');
+        match char::from_digit(count, 10) {
+            Some(digit) => out.push(digit),
+            None => out += &count.to_string(),
+        }
         count += 1;
-        while chars.next_if(|c| *c != '}').is_some() {}
+        rest = after.find('}').and_then(|end| after.get(end..)).unwrap_or_default();
     }
+    out.push_str(rest);
     out
 }
 

@@ -55,7 +55,9 @@ type Replace<'a> = dyn FnMut(&str, std::ops::Range<usize>) -> Option<String> + '
 fn walk(node: &mut Node<'_>, replace: &mut Replace<'_>) {
     let span = node.span();
     match node.get_mut() {
-        DeValue::String(text) if text.contains(ENV) || text.contains(FILE) => {
+        DeValue::String(text)
+            if text.contains('$') && [ENV, FILE].iter().any(|r| text.contains(r)) =>
+        {
             if let Some(new) = replace(text, span) {
                 *text = Cow::Owned(new);
             }

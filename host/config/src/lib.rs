@@ -6,7 +6,7 @@
 //! only what would drown it in consequences stops: files that cannot be read, and mistakes of grammar.
 //!
 //! Nothing here opens sockets or looks into a WebAssembly component. What is found out later about an entry gets its place
-//! through [`Loaded::diagnostic_at`].
+//! through [`Origin::diagnostic_at`].
 
 pub mod code;
 
@@ -55,7 +55,7 @@ use std::{path::Path, sync::Arc};
 
 pub use code::Code;
 pub use diag::{Diagnostic, Label, Severity};
-pub use loaded::Loaded;
+pub use loaded::{Loaded, Origin};
 pub use places::Entry;
 pub use report::Report;
 pub use schema::schema;
@@ -104,8 +104,8 @@ fn check(main: Arc<Source>, path: Option<&Path>, outside: &Outside<'_>) -> Resul
         return Err(report.without_consequences(code::REFERENCE));
     }
     files.extend(resolved.pems.into_iter().map(|pem| pem.path));
-    let (config, places) = (resolved.config, resolved.places);
-    Ok(Loaded { config, warnings: report, files, folders, places })
+    let origin = Origin { warnings: report, files, folders, places: resolved.places };
+    Ok(Loaded { config: resolved.config, origin })
 }
 
 /// The untyped tree of all files without unknown keys; nothing after mistakes that have consequences everywhere.

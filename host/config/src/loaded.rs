@@ -1,4 +1,4 @@
-//! A checked configuration together with where it came from.
+//! A checked configuration and where it came from.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,18 @@ use crate::{
     places::{Entry, Places},
 };
 
-/// A checked configuration together with where it came from.
+/// A checked configuration and where it came from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a configuration came from.
+#[derive(Debug, Clone)]
+pub struct Origin {
     /// What is allowed, but probably not meant.
     pub warnings: Report,
     /// Every file that was read: the main one, included ones, those in `${file:...}`, certificates and keys.
@@ -24,7 +31,7 @@ pub struct Loaded {
     pub(crate) places: Places,
 }
 
-impl Loaded {
+impl Origin {
     /// A message about an entry that another part of the host finds out later. It has no place if the entry has none, as
     /// the default listener.
     pub fn diagnostic_at(

@@ -30,11 +30,17 @@ pub(crate) struct Places {
     /// The first use of each plugin, in the order of the files.
     pub(crate) uses: BTreeMap<PluginName, Place>,
     pub(crate) plugin_configs: BTreeMap<PluginName, Place>,
-    pub(crate) filters: BTreeMap<RouteName, Vec<Place>>,
-    pub(crate) matchers: BTreeMap<RouteName, Vec<Place>>,
-    pub(crate) routes: BTreeMap<RouteName, Place>,
+    pub(crate) routes: BTreeMap<RouteName, RoutePlaces>,
     pub(crate) upstreams: BTreeMap<UpstreamName, Place>,
     pub(crate) listeners: BTreeMap<ListenerName, Place>,
+}
+
+/// Where a route and its parts stand.
+#[derive(Debug, Clone)]
+pub(crate) struct RoutePlaces {
+    pub(crate) own: Place,
+    pub(crate) filters: Vec<Place>,
+    pub(crate) matchers: Vec<Place>,
 }
 
 impl Places {
@@ -54,10 +60,10 @@ impl Places {
                 self.plugin_configs.get(name).or_else(|| self.get(Entry::Plugin(name)))
             }
             Entry::Filter(route, n) => {
-                let filter = self.filters.get(route).and_then(|filters| filters.get(n));
-                filter.or_else(|| self.routes.get(route))
+                let route = self.routes.get(route)?;
+                Some(route.filters.get(n).unwrap_or(&route.own))
             }
-            Entry::Route(name) => self.routes.get(name),
+            Entry::Route(name) => self.routes.get(name).map(|route| &route.own),
             Entry::Upstream(name) => self.upstreams.get(name),
             Entry::Listener(name) => self.listeners.get(name),
         }

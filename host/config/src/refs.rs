@@ -84,7 +84,9 @@ fn mirrored<'n, 's>(route: &'n Item<'s>) -> Option<&'n Node<'s>> {
 
 fn unused(document: &Document<'_>, report: &mut Report) {
     let routes = || document.routes.values();
-    let text = |node: &Node<'_>| node.get_ref().as_str().map(str::to_owned);
+    fn text<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+        node.get_ref().as_str()
+    }
     let chains = routes().filter_map(|r| r.get("chain").and_then(text)).collect();
     let single = routes().filter_map(|r| r.get("upstream").and_then(text));
     let several = routes().flat_map(|r| list(r, "upstreams").filter_map(|n| named(n, "name")));
@@ -98,8 +100,8 @@ fn unused(document: &Document<'_>, report: &mut Report) {
     }
 }
 
-fn warn(section: &Section<'_>, kind: &str, used: &BTreeSet<String>, report: &mut Report) {
-    for (name, item) in section.iter().filter(|(name, _)| !used.contains(*name)) {
+fn warn(section: &Section<'_>, kind: &str, used: &BTreeSet<&str>, report: &mut Report) {
+    for (name, item) in section.iter().filter(|(name, _)| !used.contains(name.as_str())) {
         let message = format!("no route uses {kind} `{name}`");
         report.push(Diagnostic::new(code::UNUSED, message).at(item.place(), ""));
     }

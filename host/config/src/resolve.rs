@@ -180,8 +180,7 @@ impl Resolver<'_> {
         section: &Section<'_>,
         mut check: impl FnMut(N, T, &mut Cx<'_, '_>) -> Option<R>,
     ) -> BTreeMap<N, R> {
-        let mut out = BTreeMap::new();
-        for (key, item) in section {
+        let entries = section.iter().filter_map(|(key, item)| {
             let raw = typed::read::<T>(item, self.report);
             let mut cx = Cx { item, base: self.base, report: self.report };
             let name = N::read(key).or_else(|error| {
@@ -190,9 +189,9 @@ impl Resolver<'_> {
                 cx.report.push(diagnostic.at(cx.at(&item.key), "").help(error.to_string()));
                 N::read(PLACEHOLDER) // the entry is checked all the same
             });
-            let Ok(name) = name else { continue };
-            out.extend(check(name.clone(), raw, &mut cx).map(|entry| (name, entry)));
-        }
-        out
+            let name = name.ok()?;
+            Some((name.clone(), check(name, raw, &mut cx)?))
+        });
+        entries.collect()
     }
 }

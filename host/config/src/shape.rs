@@ -1,6 +1,11 @@
 //! Unknown keys, looked up in the JSON Schema that the raw types derive.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ptr,
+    rc::Rc,
+    sync::Arc,
+};
 
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
@@ -9,24 +14,32 @@ use crate::{Diagnostic, Place, Report, code, schema::SCHEMA, source::Source, sug
 
 /// Reports every key of a file that no type has, and removes it.
 pub(crate) fn check(table: &mut DeTable<'_>, source: &Arc<Source>, report: &mut Report) {
-    Shape { source, report }.table(table, &[&*SCHEMA]);
+    Shape { source, report, known: HashMap::new() }.table(table, &[&*SCHEMA]);
 }
 
 struct Shape<'a> {
     source: &'a Arc<Source>,
     report: &'a mut Report,
+    /// What tables look like that have one schema, by the address of that: thousands of routes have the same.
+    known: HashMap<*const Value, Rc<[TableShape<'static>]>>,
 }
 
 impl Shape<'_> {
-    fn table(&mut self, table: &mut DeTable<'_>, schemas: &[&Value]) {
-        let shapes = tables(schemas);
+    fn shapes(&mut self, schemas: &[&'static Value]) -> Rc<[TableShape<'static>]> {
+        let [only] = schemas else { return tables(schemas).into() };
+        let shapes = self.known.entry(ptr::from_ref(*only));
+        Rc::clone(shapes.or_insert_with(|| tables(schemas).into()))
+    }
+
+    fn table(&mut self, table: &mut DeTable<'_>, schemas: &[&'static Value]) {
+        let shapes = self.shapes(schemas);
         if shapes.is_empty() {
             return; // no table at all is wanted here; that is for the types to say
         }
         let (mut unknown, mut wrong) = (Vec::new(), Vec::new());
         for (key, value) in table.iter_mut() {
             let name = key.get_ref().as_ref();
-            let inner: Vec<&Value> = shapes.iter().filter_map(|s| s.get(name)).collect();
+            let inner: Vec<&'static Value> = shapes.iter().filter_map(|s| s.get(name)).collect();
             if inner.is_empty() {
                 unknown.push((name.to_owned(), key.span()));
             } else if !self.value(value, &inner) {
@@ -53,7 +66,7 @@ impl Shape<'_> {
     }
 
     /// Looks into a value. False if it is a list where only a table fits: serde would fill the table from it, key by key.
-    fn value(&mut self, value: &mut Node<'_>, schemas: &[&Value]) -> bool {
+    fn value(&mut self, value: &mut Node<'_>, schemas: &[&'static Value]) -> bool {
         let span = value.span();
         match value.get_mut() {
             DeValue::Table(table) => self.table(table, schemas),
@@ -65,7 +78,8 @@ impl Shape<'_> {
                     self.report.push(Diagnostic::new(code::WRONG_TYPE, message).at(place, ""));
                     return false;
                 }
-                let inner: Vec<&Value> = all.iter().filter_map(|s| s.get("items")).collect();
+                let inner: Vec<&'static Value> =
+                    all.iter().filter_map(|s| s.get("items")).collect();
                 let mut fits = true;
                 for item in items.iter_mut() {
                     fits &= self.value(item, &inner);

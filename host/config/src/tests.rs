@@ -52,7 +52,7 @@ fn check(text: &str) -> Result<Loaded, Report> {
 /// Code, line and message of everything that is said about a text.
 fn said(text: &str) -> Vec<String> {
     let report = match check(text) {
-        Ok(loaded) => loaded.warnings,
+        Ok(loaded) => loaded.origin.warnings,
         Err(report) => report,
     };
     let line = |d: &crate::Diagnostic| {

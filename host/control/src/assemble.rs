@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use edgewit_chain::{Breaker, Chain, Filter, Link};
-use edgewit_config::{Diagnostic, Entry, Loaded, code};
+use edgewit_config::{Diagnostic, Entry, Origin, code};
 use edgewit_model as model;
 use edgewit_model::{
     Action, Config, FilterUse, Plugin, PluginName, Route, RouteName, UpstreamName,
@@ -70,14 +70,18 @@ pub(crate) fn assemble(
         upstreams.insert(name.clone(), LiveUpstream::new(upstream, known)?);
     }
     let access_log = access_log(&config, metrics, before)?;
-    let known = before.map_or(&[][..], |world| world.snapshot.routes());
-    let known: BTreeMap<_, _> = known.iter().map(|live| (&live.route().name, live)).collect();
     let parts = Parts { config: &config, find, metrics, upstreams: &upstreams };
-    let routes =
-        config.routes.values().map(|route| parts.route(route, known.get(&route.name).copied()));
+    // Both are in the order of their names.
+    let known = before.map_or(&[][..], |world| world.snapshot.routes());
+    let mut known = known.iter().peekable();
+    let routes = config.routes.values().map(|route| {
+        while known.next_if(|live| live.route().name < route.name).is_some() {}
+        parts.route(route, known.next_if(|live| live.route().name == route.name))
+    });
     let routes = routes.collect::<Result<_, _>>()?;
     let log = access_log.as_ref().map(|(_, log)| Arc::clone(log));
-    let snapshot = Snapshot::new(generation, routes, log, metrics)?;
+    let known = before.map(|world| &*world.snapshot);
+    let snapshot = Snapshot::new(generation, routes, log, metrics, known)?;
     Ok(World { config, snapshot, upstreams, access_log })
 }
 
@@ -223,7 +227,7 @@ fn access_log(
 
 impl AssembleError {
     /// The message at its place in the configuration.
-    pub(crate) fn diagnostic(&self, loaded: Option<&Loaded>) -> Diagnostic {
+    pub(crate) fn diagnostic(&self, origin: Option<&Origin>) -> Diagnostic {
         let (code, entry) = match self {
             Self::Upstream { name, source } if matches!(**source, UpstreamError::Tls { .. }) => {
                 (code::CERTIFICATE, Some(Entry::Upstream(name)))
@@ -234,8 +238,8 @@ impl AssembleError {
             Self::Filter(name) => (code::PLUGIN_UNREADABLE, Some(Entry::Plugin(name))),
         };
         let message = crate::error::chain(self);
-        match (loaded, entry) {
-            (Some(loaded), Some(entry)) => loaded.diagnostic_at(entry, code, message, None),
+        match (origin, entry) {
+            (Some(origin), Some(entry)) => origin.diagnostic_at(entry, code, message, None),
             _ => Diagnostic::new(code, message),
         }
     }

@@ -57,7 +57,7 @@ pub fn check(
         Err(diagnostics) => return Ok(Checked { diagnostics, ..Checked::default() }),
     };
     let mut diagnostics = read.warnings();
-    let (metrics, loaded) = (Metrics::new(1), read.loaded.as_ref());
+    let (metrics, origin) = (Metrics::new(1), read.origin.as_ref());
     let folder = CacheDir::new(&read.config)?;
     let runtime = Runtime::new(Settings {
         compiler: compiler.unwrap_or_else(own_program),
@@ -75,7 +75,7 @@ pub fn check(
     );
     let (used, unused): (Vec<_>, Vec<_>) = stock.refused.iter().partition(|r| r.used);
     let problems = used.iter().flat_map(|refused| &refused.problems);
-    diagnostics.extend(problems.map(|problem| problem.diagnostic(loaded)));
+    diagnostics.extend(problems.map(|problem| problem.diagnostic(origin)));
     let counts = Counts::of(&read.config);
     if used.is_empty() {
         // Opening the log would make its file.
@@ -86,7 +86,7 @@ pub fn check(
             prepare::find(&stock.plugins, &disabled, plugin, place, route)
         };
         if let Err(error) = assemble(1, config, &find, &metrics, None) {
-            diagnostics.push(error.diagnostic(loaded));
+            diagnostics.push(error.diagnostic(origin));
         }
     }
     let unused = unused.into_iter().flat_map(told).collect();

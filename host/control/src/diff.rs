@@ -30,15 +30,21 @@ fn table<K: Ord + std::fmt::Display, V: PartialEq>(
     before: &BTreeMap<K, V>,
     after: &BTreeMap<K, V>,
 ) {
+    // Both are in the order of their names.
+    let mut known = before.iter().peekable();
+    let mut gone = Vec::new();
     for (name, entry) in after {
-        match before.get(name) {
+        while let Some((earlier, _)) = known.next_if(|(known, _)| *known < name) {
+            gone.push(format!("-{table}.{earlier}"));
+        }
+        match known.next_if(|(known, _)| *known == name) {
             None => out.push(format!("+{table}.{name}")),
-            Some(known) if known != entry => out.push(format!("~{table}.{name}")),
+            Some((_, known)) if known != entry => out.push(format!("~{table}.{name}")),
             Some(_) => {}
         }
     }
-    let gone = before.keys().filter(|name| !after.contains_key(*name));
-    out.extend(gone.map(|name| format!("-{table}.{name}")));
+    out.append(&mut gone);
+    out.extend(known.map(|(name, _)| format!("-{table}.{name}")));
 }
 
 /// What changed, but only counts after a restart.

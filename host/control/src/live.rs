@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use edgewit_config::{Loaded, Report};
+use edgewit_config::{Origin, Report};
 use edgewit_model::{Config, FilterUse, Plugin, PluginName, RouteName};
 use edgewit_proxy::{Adopted, Proxy};
 use edgewit_telemetry::Metrics;
@@ -98,12 +98,12 @@ impl Live {
             &[],
             &Pins::new(),
         );
-        refuse_used(&stock.refused, read.loaded.as_ref())?;
+        refuse_used(&stock.refused, read.origin.as_ref())?;
         let watched = Watched { plugins: Wanted::of(&read.config, &stock.plugins), config: files };
-        let loaded = read.loaded;
+        let origin = read.origin;
         let none = BTreeSet::new();
         let world = make(1, read.config, &stock.plugins, &none, &parts.metrics, None)
-            .map_err(|e| Report::from(e.diagnostic(loaded.as_ref())))?;
+            .map_err(|e| Report::from(e.diagnostic(origin.as_ref())))?;
         let proxy = Proxy::start(Some(workers), &parts.metrics, Arc::clone(&world.snapshot))
             .map_err(StartError::Workers)?;
         proxy.adopt(adopted);
@@ -154,7 +154,8 @@ impl Live {
 
     fn try_reload(&mut self, begun: Instant) -> Result<Changed, ChangeError> {
         self.must_not_drain()?;
-        let (read, files) = self.parts.read()?;
+        let before = Arc::clone(&self.watched.borrow());
+        let (read, files) = self.parts.read(before.config.as_ref())?;
         let stock = stock::gather(
             &self.parts.runtime,
             &self.parts.watchman,
@@ -163,7 +164,7 @@ impl Live {
             &self.refused,
             &self.pins,
         );
-        refuse_used(&stock.refused, read.loaded.as_ref())?;
+        refuse_used(&stock.refused, read.origin.as_ref())?;
         let warnings = read.warnings();
         let watched = Watched { plugins: Wanted::of(&read.config, &stock.plugins), config: files };
         let mut changed = crate::diff::diff(&self.world.config, &read.config);
@@ -175,7 +176,7 @@ impl Live {
         let metrics = &self.parts.metrics;
         let (plugins, disabled) = (&stock.plugins, &self.disabled);
         let world = make(generation, read.config, plugins, disabled, metrics, Some(&self.world))
-            .map_err(|e| Report::from(e.diagnostic(read.loaded.as_ref())))?;
+            .map_err(|e| Report::from(e.diagnostic(read.origin.as_ref())))?;
         self.must_not_drain()?;
         self.proxy.apply(&world.config.listeners, Arc::clone(&world.snapshot))?;
         self.world = world;
@@ -280,10 +281,10 @@ impl Live {
 }
 
 /// A plugin that a route uses has to serve; any other may be as it likes.
-fn refuse_used(refused: &[Refused], loaded: Option<&Loaded>) -> Result<(), Report> {
+fn refuse_used(refused: &[Refused], origin: Option<&Origin>) -> Result<(), Report> {
     let mut report = Report::default();
     let problems = refused.iter().filter(|r| r.used).flat_map(|r| &r.problems);
-    report.extend(problems.map(|problem| problem.diagnostic(loaded)));
+    report.extend(problems.map(|problem| problem.diagnostic(origin)));
     if report.is_empty() { Ok(()) } else { Err(report) }
 }
 

@@ -1,6 +1,6 @@
 //! Why a plugin cannot be used, and how that is told.
 
-use edgewit_config::{Code, Diagnostic, Entry, Loaded, code};
+use edgewit_config::{Code, Diagnostic, Entry, Origin, code};
 use edgewit_model::{PluginName, RouteName};
 use edgewit_wasm::LoadError;
 
@@ -80,10 +80,10 @@ impl Problem {
     }
 
     /// The message at its place in the configuration.
-    pub fn diagnostic(&self, loaded: Option<&Loaded>) -> Diagnostic {
+    pub fn diagnostic(&self, origin: Option<&Origin>) -> Diagnostic {
         let (message, help) = (self.to_string(), self.help());
-        if let Some(loaded) = loaded {
-            return loaded.diagnostic_at(self.entry(), self.code(), message, help.as_deref());
+        if let Some(origin) = origin {
+            return origin.diagnostic_at(self.entry(), self.code(), message, help.as_deref());
         }
         let diagnostic = Diagnostic::new(self.code(), message);
         help.into_iter().fold(diagnostic, Diagnostic::help)

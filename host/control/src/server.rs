@@ -72,7 +72,7 @@ impl Server {
     /// Reads and checks the configuration.
     pub fn load(source: Source, options: Options) -> Result<Self, Report> {
         let begun = Instant::now();
-        let (read, files) = source.read_for(&options.overrides, options.watch_config)?;
+        let (read, files) = source.read_for(&options.overrides, options.watch_config, None)?;
         Ok(Self { source, options, read, files, begun })
     }
 

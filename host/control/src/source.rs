@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use edgewit_config::{Diagnostic, Loaded, Report, code};
+use edgewit_config::{Diagnostic, Origin, Report, code};
 use edgewit_model::{Admin, Config};
 
 use crate::watch::ConfigFiles;
@@ -45,7 +45,7 @@ pub struct Overrides {
 pub(crate) struct Read {
     pub(crate) config: Config,
     /// Places for later messages; the built-in configuration has none.
-    pub(crate) loaded: Option<Loaded>,
+    pub(crate) origin: Option<Origin>,
 }
 
 impl Source {
@@ -64,30 +64,38 @@ impl Source {
             Source::Text { name, text, base } => Some(edgewit_config::load_text(name, text, base)?),
             Source::Welcome => None,
         };
-        let mut config = match &loaded {
-            Some(loaded) => loaded.config.clone(),
-            None => edgewit_config::welcome(),
+        let (mut config, origin) = match loaded {
+            Some(loaded) => (loaded.config, Some(loaded.origin)),
+            None => (edgewit_config::welcome(), None),
         };
         overrides.apply(&mut config)?;
-        Ok(Read { config, loaded })
+        Ok(Read { config, origin })
     }
 
-    /// The same, with what to watch from then on, if that is wanted.
+    /// The same, with what to watch from then on, if that is wanted. `before`: what was watched so far.
     pub(crate) fn read_for(
         &self,
         overrides: &Overrides,
         watch: bool,
+        before: Option<&ConfigFiles>,
     ) -> Result<(Read, Option<ConfigFiles>), Report> {
         match watch {
-            true => self.read_to_watch(overrides).map(|(read, files)| (read, Some(files))),
+            true => self.read_to_watch(overrides, before).map(|(read, files)| (read, Some(files))),
             false => self.read(overrides).map(|read| (read, None)),
         }
     }
 
     /// The same, with what to watch from then on. A change while the files were being read would not be seen later, so they
-    /// have to be the same before and after.
-    fn read_to_watch(&self, overrides: &Overrides) -> Result<(Read, ConfigFiles), Report> {
-        let mut before = self.read(overrides)?.files();
+    /// have to be the same before and after. Mostly they are those that were watched so far, and it is enough to read once.
+    fn read_to_watch(
+        &self,
+        overrides: &Overrides,
+        before: Option<&ConfigFiles>,
+    ) -> Result<(Read, ConfigFiles), Report> {
+        let mut before = match before {
+            Some(before) => before.as_now(),
+            None => self.read(overrides)?.files(),
+        };
         for _ in 1..TRIES {
             let (read, known) = (self.read(overrides)?, before);
             before = read.files();
@@ -105,13 +113,13 @@ const TRIES: usize = 3;
 impl Read {
     /// Warnings about the configuration.
     pub(crate) fn warnings(&self) -> Report {
-        self.loaded.as_ref().map(|loaded| loaded.warnings.clone()).unwrap_or_default()
+        self.origin.as_ref().map(|origin| origin.warnings.clone()).unwrap_or_default()
     }
 
     /// What to watch to notice another configuration, as it is now.
     fn files(&self) -> ConfigFiles {
-        let loaded = self.loaded.as_ref();
-        let (files, folders) = loaded.map(|l| (l.files.clone(), l.folders.clone())).unzip();
+        let origin = self.origin.as_ref();
+        let (files, folders) = origin.map(|o| (o.files.clone(), o.folders.clone())).unzip();
         ConfigFiles::new(files.unwrap_or_default(), folders.unwrap_or_default())
     }
 }

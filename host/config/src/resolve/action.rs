@@ -15,7 +15,11 @@ const MOST_UPSTREAMS: usize = 64;
 const MOST_HEADERS: usize = 100; // as many as a listener takes from a client
 const MOST_WEIGHT: u64 = 1_000_000;
 
-pub(super) fn action(raw: &raw::Route, captures: &Captures, cx: &mut Cx<'_, '_>) -> Option<Action> {
+pub(super) fn action(
+    raw: &raw::Route,
+    captures: &Captures<'_>,
+    cx: &mut Cx<'_, '_>,
+) -> Option<Action> {
     let mut there: Vec<(&str, &Range<usize>)> = Vec::new();
     there.extend(raw.upstream.as_ref().map(|at| ("upstream", &at.span)));
     there.extend(raw.upstreams.as_ref().map(|at| ("upstreams", &at.span)));
@@ -142,7 +146,7 @@ pub(super) const FRAMING: [&str; 8] = [
     "upgrade",
 ];
 
-fn redirect(raw: &raw::Redirect, captures: &Captures, cx: &mut Cx<'_, '_>) -> Option<Action> {
+fn redirect(raw: &raw::Redirect, captures: &Captures<'_>, cx: &mut Cx<'_, '_>) -> Option<Action> {
     let allowed = |s| matches!(s, 301 | 302 | 303 | 307 | 308);
     let status = status(raw.status.as_ref(), 307, allowed, "301, 302, 303, 307 or 308", cx);
     let location = location(&raw.location, captures, cx)?;

@@ -22,7 +22,7 @@ const KNOWN: [&str; 6] = ["client-address", "host", "path", "request-id", "route
 
 pub(super) fn edits(
     raw: Option<&At<raw::HeaderEdits>>,
-    captures: &Captures,
+    captures: &Captures<'_>,
     cx: &mut Cx<'_, '_>,
 ) -> HeaderEdits {
     let Some(At { value: raw, span }) = raw else { return HeaderEdits::default() };
@@ -38,7 +38,7 @@ pub(super) fn edits(
     }
 }
 
-fn side(raw: &raw::Edits, request: bool, captures: &Captures, cx: &mut Cx<'_, '_>) -> Edits {
+fn side(raw: &raw::Edits, request: bool, captures: &Captures<'_>, cx: &mut Cx<'_, '_>) -> Edits {
     let mut fields = |map: &BTreeMap<String, At<String>>| {
         let mut out = Vec::new();
         for (key, at) in map {
@@ -73,7 +73,7 @@ fn name(text: &str, at: &At<String>, request: bool, cx: &mut Cx<'_, '_>) -> Opti
 fn value(
     name: &str,
     at: &At<String>,
-    captures: &Captures,
+    captures: &Captures<'_>,
     cx: &mut Cx<'_, '_>,
 ) -> Option<Template> {
     let template = template(at, &KNOWN, captures, cx)?;

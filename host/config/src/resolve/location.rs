@@ -16,7 +16,7 @@ const KNOWN: [&str; 5] = ["scheme", "host", "authority", "path", "query"];
 /// was asked for.
 pub(super) fn location(
     at: &At<String>,
-    captures: &Captures,
+    captures: &Captures<'_>,
     cx: &mut Cx<'_, '_>,
 ) -> Option<Template> {
     let text = at.value.as_str();

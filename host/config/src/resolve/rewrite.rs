@@ -13,7 +13,7 @@ use crate::{
 
 pub(super) fn rewrite(
     raw: Option<&At<raw::Rewrite>>,
-    captures: &Captures,
+    captures: &Captures<'_>,
     cx: &mut Cx<'_, '_>,
 ) -> Rewrite {
     let Some(At { value: raw, .. }) = raw else { return Rewrite::default() };
@@ -69,7 +69,7 @@ fn host(at: &At<String>, cx: &mut Cx<'_, '_>) -> Option<Authority> {
     host
 }
 
-fn path(raw: &raw::Rewrite, captures: &Captures, cx: &mut Cx<'_, '_>) -> Option<PathRewrite> {
+fn path(raw: &raw::Rewrite, captures: &Captures<'_>, cx: &mut Cx<'_, '_>) -> Option<PathRewrite> {
     if let Some(at) = &raw.path {
         if !is_normal(&at.value) {
             let message = format!("`{}` is no path in normal form", at.value);
@@ -130,7 +130,7 @@ fn groups(replace: &str) -> Vec<&str> {
     out
 }
 
-fn query(at: &At<String>, captures: &Captures, cx: &mut Cx<'_, '_>) -> Option<Template> {
+fn query(at: &At<String>, captures: &Captures<'_>, cx: &mut Cx<'_, '_>) -> Option<Template> {
     let allowed = |b: u8| b.is_ascii_graphic() && b != b'#';
     if !at.value.bytes().all(allowed) || at.value.starts_with('?') {
         let label = "expected something like `a=1&{query}`, without `?`; encode other characters";

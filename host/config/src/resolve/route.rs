@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     code,
-    places::Places,
+    places::{Places, RoutePlaces},
     raw::{self, At},
     suggest::did_you_mean,
 };
@@ -28,7 +28,6 @@ pub(super) fn route(
     places: &mut Places,
     cx: &mut Cx<'_, '_>,
 ) -> Option<Route> {
-    places.routes.insert(name.clone(), cx.item.place());
     let matchers = matcher::matchers(raw.matches.as_ref(), &name, cx);
     let chain = raw.chain.as_ref().and_then(|chain| chains.get(&chain.value));
     let own = plugin::filters(raw.filters.as_ref(), cx);
@@ -37,23 +36,27 @@ pub(super) fn route(
     let (filters, filter_places) = filters.unzip();
     let (matchers, matcher_places): (Vec<_>, Vec<_>) = matchers.into_iter().unzip();
     let captures = Captures::of(&matchers);
-    places.filters.insert(name.clone(), filter_places);
-    places.matchers.insert(name.clone(), matcher_places);
+    let stands =
+        RoutePlaces { own: cx.item.place(), filters: filter_places, matchers: matcher_places };
+    places.routes.insert(name.clone(), stands);
     let action = action::action(&raw, &captures, cx);
     let timeout = cx.time(&raw.timeout, TIMEOUT);
     let body = raw.body.is_some().then(|| cx.size(&raw.body, TINY));
     let upgrades = upgrades::upgrades(&raw, cx);
+    let listeners = listeners(raw.listeners.as_ref(), cx);
+    let rewrite = rewrite::rewrite(raw.rewrite.as_ref(), &captures, cx);
+    let headers = edits::edits(raw.headers.as_ref(), &captures, cx);
     Some(Route {
         matchers,
-        listeners: listeners(raw.listeners.as_ref(), cx),
+        listeners,
         filters,
-        rewrite: rewrite::rewrite(raw.rewrite.as_ref(), &captures, cx),
+        rewrite,
         timeout,
         retry: retry(raw.retry.as_ref(), cx),
         body,
         upgrades,
         tunnel_idle: cx.time(&raw.tunnel_idle, TUNNEL_IDLE),
-        headers: edits::edits(raw.headers.as_ref(), &captures, cx),
+        headers,
         cors: raw.cors.as_ref().map(|cors| cors::cors(cors, cx)),
         fault: raw.fault.as_ref().map(|fault| policy::fault(fault, cx)),
         compress: raw.compress.as_ref().and_then(|compress| policy::compress(compress, cx)),

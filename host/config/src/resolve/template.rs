@@ -1,14 +1,18 @@
 //! Templates, and the names that may stand in them.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, cell::OnceCell, collections::BTreeSet};
 
 use edgewit_model::{Matcher, Template};
 
 use super::Cx;
 use crate::{code, raw::At, suggest::did_you_mean};
 
-/// Parameters of the path patterns of a route; `None` if they are not known because the patterns are wrong.
-pub(super) struct Captures(Option<Parameters>);
+/// Parameters of the path patterns of a route, found when the first template asks for them: most routes have none.
+pub(super) struct Captures<'a> {
+    matchers: &'a [Matcher],
+    /// `None` if they are not known because the patterns are wrong.
+    parameters: OnceCell<Option<Parameters>>,
+}
 
 struct Parameters {
     /// Of every pattern: these can be used.
@@ -17,14 +21,24 @@ struct Parameters {
     any: BTreeSet<String>,
 }
 
-impl Captures {
-    pub(super) fn of(matchers: &[Matcher]) -> Self {
+impl<'a> Captures<'a> {
+    pub(super) fn of(matchers: &'a [Matcher]) -> Self {
+        Self { matchers, parameters: OnceCell::new() }
+    }
+
+    fn parameters(&self) -> Option<&Parameters> {
+        self.parameters.get_or_init(|| Parameters::of(self.matchers)).as_ref()
+    }
+}
+
+impl Parameters {
+    fn of(matchers: &[Matcher]) -> Option<Self> {
         let one = |own: BTreeSet<String>| Parameters { common: own.clone(), any: own };
         let both = |a: Parameters, b: Parameters| Parameters {
             common: &a.common & &b.common,
             any: &a.any | &b.any,
         };
-        Self(matchers.iter().map(|matcher| one(names(matcher))).reduce(both))
+        matchers.iter().map(|matcher| one(names(matcher))).reduce(both)
     }
 }
 
@@ -32,7 +46,12 @@ fn names(matcher: &Matcher) -> BTreeSet<String> {
     if let Some(regex) = &matcher.path_regex {
         return regex.names().map(str::to_owned).collect();
     }
-    let path = matcher.path.replace("{{", "").replace("}}", "");
+    let mut path = Cow::from(&matcher.path);
+    for literal in ["{{", "}}"] {
+        if path.contains(literal) {
+            path = path.replace(literal, "").into();
+        }
+    }
     let names = path.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
     names.map(|(name, _)| name.trim_start_matches('*').to_owned()).collect()
 }
@@ -41,7 +60,7 @@ fn names(matcher: &Matcher) -> BTreeSet<String> {
 pub(super) fn template(
     at: &At<String>,
     known: &[&str],
-    captures: &Captures,
+    captures: &Captures<'_>,
     cx: &mut Cx<'_, '_>,
 ) -> Option<Template> {
     let template = match Template::new(&at.value) {
@@ -51,7 +70,7 @@ pub(super) fn template(
             return None;
         }
     };
-    let Captures(Some(captures)) = captures else { return Some(template) };
+    let Some(captures) = captures.parameters() else { return Some(template) };
     for name in template.names() {
         let (is_known, is_captured) = (known.contains(&name), captures.any.contains(name));
         let all = || known.iter().copied().chain(captures.common.iter().map(String::as_str));

@@ -12,7 +12,7 @@ use super::*;
 fn config(plugins_there: &[&str], text: &str) -> Config {
     let base = plugins(plugins_there);
     let loaded = check_in(base.path(), text).unwrap_or_else(|report| panic!("{report}"));
-    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    assert!(loaded.origin.warnings.is_empty(), "{}", loaded.origin.warnings);
     loaded.config
 }
 
@@ -211,8 +211,8 @@ fn certificates_of_a_listener_arrive_in_the_model() {
     };
     let tls = |tls: &str| {
         let loaded = check_in(base.path(), &text(tls)).unwrap_or_else(|report| panic!("{report}"));
-        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-        (loaded.config.listeners["web"].tls.clone().unwrap(), loaded.files)
+        assert!(loaded.origin.warnings.is_empty(), "{}", loaded.origin.warnings);
+        (loaded.config.listeners["web"].tls.clone().unwrap(), loaded.origin.files)
     };
     let (one, files) = tls("tls.files = { cert = 'a.pem', key = 'a.key' }");
     assert_eq!(

@@ -12,7 +12,7 @@ const ROUTE: &str = "[routes.a]\nmatch = '/'\nrespond = {}\n";
 fn messages(files: &[(&str, &str)]) -> String {
     let folder = folder(files);
     let report = match crate::load(&folder.path().join("edgewit.toml")) {
-        Ok(loaded) => loaded.warnings,
+        Ok(loaded) => loaded.origin.warnings,
         Err(report) => report,
     };
     report.to_string().replace(&format!("{}/", folder.path().display()), "")
@@ -28,11 +28,11 @@ fn files_are_put_side_by_side() {
         ("conf.d/c.txt", "= ="),
     ]);
     let loaded = crate::load(&folder.path().join("edgewit.toml")).unwrap();
-    assert!(loaded.warnings.is_empty());
+    assert!(loaded.origin.warnings.is_empty());
     assert_eq!(loaded.config.routes.len(), 2);
     let expected = ["edgewit.toml", "conf.d/a.toml", "conf.d/b.toml"];
-    assert_eq!(loaded.files, expected.map(|file| folder.path().join(file)));
-    assert_eq!(loaded.folders, [folder.path().join("conf.d")]);
+    assert_eq!(loaded.origin.files, expected.map(|file| folder.path().join(file)));
+    assert_eq!(loaded.origin.folders, [folder.path().join("conf.d")]);
     assert_eq!(loaded.config.server.plugin_dir, folder.path().join("plugins"));
 }
 
@@ -141,10 +141,10 @@ respond = {}
         (Entry::Filter(&route, 9), "[routes.a]"),
         (Entry::Route(&route), "[routes.a]"),
     ] {
-        let diagnostic = loaded.diagnostic_at(entry, code::PLUGIN_GRANT, "m", Some("h"));
+        let diagnostic = loaded.origin.diagnostic_at(entry, code::PLUGIN_GRANT, "m", Some("h"));
         assert_eq!(&text[diagnostic.labels()[0].place.span()], expected, "{entry:?}");
     }
-    let diagnostic = loaded.diagnostic_at(
+    let diagnostic = loaded.origin.diagnostic_at(
         Entry::Plugin(&jwt),
         code::PLUGIN_GRANT,
         "`jwt` wants a capability that is not granted",

@@ -55,7 +55,12 @@ fn every_configuration_of_the_guide_is_accepted() {
             make_files(base.path(), block);
             match check_in(base.path(), block) {
                 Ok(loaded) => {
-                    assert!(loaded.warnings.is_empty(), "{}: {}", page.display(), loaded.warnings);
+                    assert!(
+                        loaded.origin.warnings.is_empty(),
+                        "{}: {}",
+                        page.display(),
+                        loaded.origin.warnings
+                    );
                 }
                 Err(report) => panic!("{}:\n{block}\n{report}", page.display()),
             }

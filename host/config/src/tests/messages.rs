@@ -5,7 +5,7 @@ use super::*;
 fn check_text(plugins_there: &[&str], text: &str, expected: &str) {
     let base = plugins(plugins_there);
     let report = match check_in(base.path(), text.trim_start()) {
-        Ok(loaded) => loaded.warnings,
+        Ok(loaded) => loaded.origin.warnings,
         Err(report) => report,
     };
     let rendered = report.render(false);

@@ -20,7 +20,7 @@ fn text(keys: &str) -> String {
 
 fn route(keys: &str) -> Route {
     let loaded = check(&text(keys)).unwrap_or_else(|report| panic!("{keys}\n{report}"));
-    assert!(loaded.warnings.is_empty(), "{keys}\n{}", loaded.warnings);
+    assert!(loaded.origin.warnings.is_empty(), "{keys}\n{}", loaded.origin.warnings);
     loaded.config.routes[&RouteName::new("r").unwrap()].clone()
 }
 

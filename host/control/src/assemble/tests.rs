@@ -1,6 +1,9 @@
 use std::path::Path;
 
 use edgewit_chain::{Allowance, Instance, Needs, Phase, Phases, Prints, Stop, StopReason};
+use edgewit_model::NormalizedPath;
+use edgewit_proxy::{Ask, Why};
+use http::{HeaderMap, Method};
 
 use super::*;
 
@@ -97,12 +100,40 @@ fn renewed(before: &World, after: &World) -> (Vec<String>, Vec<String>) {
     (routes, chains)
 }
 
+/// Each route is found by its own path, and answers what it says now.
+fn assert_found(world: &World) {
+    for live in world.snapshot.routes() {
+        let path = NormalizedPath::new(&live.route().matchers[0].path).unwrap();
+        let (method, fields) = (Method::GET, HeaderMap::new());
+        let ask = Ask {
+            listener: None,
+            method: &method,
+            host: "a.test",
+            path: &path,
+            query: None,
+            fields: &fields,
+            client: None,
+        };
+        let candidates = world.snapshot.explain(&ask);
+        let winner = candidates.iter().find(|candidate| candidate.why == Why::Wins);
+        assert_eq!(winner.map(|candidate| &candidate.route), Some(&live.route().name), "{path}");
+        assert_eq!(world.config.routes.get(&live.route().name), Some(live.route()));
+    }
+}
+
 #[test]
 fn only_what_changed_is_made_anew() {
     let fakes = fakes(&["one", "two"]);
     let before = world(BASE, &fakes, None);
-    let cases: [(&str, &str, &[&str], &[&str]); 6] = [
+    let cases: [(&str, &str, &[&str], &[&str]); 8] = [
         ("", "", &[], &[]),
+        ("[routes.plain]", "[routes.z]", &["z"], &["z"]),
+        (
+            "respond = { status = 204 }\n    [routes.filtered]",
+            "respond = { status = 200 }\n    [routes.filtered]",
+            &["plain"],
+            &[],
+        ),
         ("\"/plain\"", "\"/plane\"", &["plain"], &[]),
         ("127.0.0.1:1", "127.0.0.1:3", &["forwarded"], &[]),
         ("127.0.0.1:2", "127.0.0.1:3", &[], &[]),
@@ -122,6 +153,7 @@ fn only_what_changed_is_made_anew() {
         );
         assert_eq!(renewed(&before, &after), expected, "{from} -> {to}");
         assert_eq!(after.snapshot.generation(), 2);
+        assert_found(&after);
     }
 }
 

@@ -37,7 +37,11 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn read(&self) -> Result<(Read, Option<ConfigFiles>), Report> {
-        self.source.read_for(&self.overrides, self.watch_config)
+    /// Reads the configuration. `before`: what was watched so far.
+    pub(super) fn read(
+        &self,
+        before: Option<&ConfigFiles>,
+    ) -> Result<(Read, Option<ConfigFiles>), Report> {
+        self.source.read_for(&self.overrides, self.watch_config, before)
     }
 }

@@ -68,6 +68,11 @@ impl ConfigFiles {
         Self { files, folders, seen }
     }
 
+    /// The same files and folders, with what is in them now.
+    pub(crate) fn as_now(&self) -> Self {
+        Self::new(self.files.clone(), self.folders.clone())
+    }
+
     /// Folders in which something can happen.
     pub(crate) fn parents(&self) -> Vec<PathBuf> {
         let of_files = self.files.iter().filter_map(|file| file.parent());
