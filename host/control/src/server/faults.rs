@@ -12,6 +12,7 @@ use tracing::{Event, Metadata, Subscriber, field, span};
 
 use super::tests::{Site, body, route};
 use super::*;
+use crate::versions::State;
 
 /// What a line has to name.
 const FAULT: &str = "fault-here";
@@ -19,6 +20,10 @@ const FAULT: &str = "fault-here";
 const UNNAMED: &str = "No Name";
 /// How often a look has panicked over such a file.
 static LOOKS: AtomicUsize = AtomicUsize::new(0);
+/// What a version that serves now is told with.
+const SWAPPED: &str = "plugin swapped";
+/// How often an exchange has panicked.
+static EXCHANGES: AtomicUsize = AtomicUsize::new(0);
 
 /// A log that panics.
 struct Faulty;
@@ -41,6 +46,9 @@ impl Subscriber for Faulty {
         event.record(&mut text);
         if text.0.contains(UNNAMED) {
             LOOKS.fetch_add(1, Ordering::Relaxed);
+        }
+        if text.0.contains(SWAPPED) && text.0.contains(FAULT) {
+            EXCHANGES.fetch_add(1, Ordering::Relaxed);
         }
         assert!(!text.0.contains(FAULT), "injected: {}", text.0);
     }
@@ -117,6 +125,62 @@ async fn a_panic_over_a_plugin_or_in_the_look_for_it_does_not_end_watching() {
     site.write(&route("a", "two"));
     until(|| running.status().generation == 2).await;
     assert_eq!(body(&running, "/a").await, "two");
+}
+
+/// A filter that lets every request through; another number makes another version.
+fn version(number: u8) -> Vec<u8> {
+    let wat = format!(
+        r#"(module
+            (memory (export "memory") 1)
+            (data (i32.const 512) "{number}")
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+            (func (export "edgewit:filter/request@0.1.0#on-request")
+                (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 0)))"#
+    );
+    edgewit_harness::component::of_wat("with-request", &wat)
+}
+
+#[tokio::test]
+async fn a_panic_in_an_exchange_of_versions_leaves_one_of_them_whole() {
+    inject();
+    let site = Site::new("");
+    let plugins = site.folder.path().join("plugins");
+    fs::create_dir(&plugins).unwrap();
+    let file = plugins.join(format!("{FAULT}.wasm"));
+    let put = |number: u8| {
+        fs::write(plugins.join("next"), version(number)).unwrap();
+        fs::rename(plugins.join("next"), &file).unwrap();
+    };
+    put(1);
+    site.write(&(route("a", "one") + &format!("filters = ['{FAULT}']\n")));
+    let running = site.start(true).await.unwrap();
+    assert_eq!(body(&running, "/a").await, "one");
+    let serving = || {
+        let versions = running.versions().list();
+        let of_it = versions.into_iter().find(|(plugin, _)| plugin.as_str() == FAULT);
+        let of_it = of_it.map(|(_, versions)| versions).unwrap_or_default();
+        let active = of_it.iter().filter(|version| version.state == State::Active);
+        active.map(|version| version.digest.clone()).collect::<Vec<_>>()
+    };
+    for number in 2..=3 {
+        let before = serving();
+        assert_eq!(before.len(), 1, "{before:?}");
+        // The exchange panics when it tells of its success, which names the plugin.
+        put(number);
+        until(|| serving() != before).await;
+        assert_eq!(serving().len(), 1, "one of them serves");
+        assert_eq!(body(&running, "/a").await, "one");
+        assert_eq!(running.status().generation, u64::from(number));
+    }
+    assert_eq!(EXCHANGES.load(Ordering::Relaxed), 2, "both have panicked");
+    // What comes afterwards finds everything whole.
+    let now = serving();
+    let changed = running.reload().await.unwrap();
+    assert!(changed.changed.is_empty(), "{:?}", changed.changed);
+    assert_eq!(serving(), now);
+    fs::write(plugins.join("second.wasm"), "no wasm").unwrap();
+    until(|| running.versions().list().iter().any(|(plugin, _)| plugin.as_str() == "second")).await;
+    assert_eq!(body(&running, "/a").await, "one");
 }
 
 async fn until(mut look: impl FnMut() -> bool) {
