@@ -122,7 +122,8 @@ pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
     }
     // One byte more, so that its end is seen without growing.
     let size = usize::try_from(metadata.len()).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(size + 1);
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size + 1).map_err(|_| unreadable(io::ErrorKind::OutOfMemory.into()))?;
     file.take(limit.0.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }

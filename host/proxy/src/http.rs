@@ -20,7 +20,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{io::AsyncWriteExt, sync::watch};
+use tokio::{io::AsyncWriteExt, sync::watch, time::Instant};
 
 use crate::{
     connection::Connection,
@@ -69,13 +69,13 @@ pub(crate) async fn serve_http1<S: Tcp>(
         let served = Box::pin(serve_until_rest(&connection, wire, &stop)).await?;
         let Some(resting) = served else { return Ok(()) };
         wire = resting.wire;
-        if !resting.unread.is_empty() {
+        if !resting.unread.is_empty() || !wire.may_rest(Instant::now()) {
             // Nobody knows what comes after that, and a connection may end between requests at any time.
             let _ = wire.shutdown().await;
             return Ok(());
         }
         drop(resting.unread); // the whole buffer is with it
-        connection.activity.rests.set(false);
+        tracing::trace!("a connection rests");
         tokio::select! {
             () = wire.rested() => {}
             _ = stop.changed() => stop.mark_changed(),
@@ -194,6 +194,7 @@ async fn drive(
     let mut stopped = std::pin::pin!(waits.changed());
     let mut is_waiting = false;
     poll_fn(|cx| {
+        connection.activity.rests.set(false); // what was said before is over
         if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
             return Poll::Ready(Driven::Ended(ended));
         }

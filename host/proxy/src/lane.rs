@@ -122,6 +122,7 @@ impl Inner {
     fn work(&self) {
         // Of this thread alone, on Linux. Without it the lane works as well; its neighbours notice it more.
         let _ = rustix::process::setpriority_process(None, NICENESS);
+        crate::turns::lengthen(); // a worker may have begun it
         let mut state = self.lock();
         loop {
             let Some((plugin, Waiting { since, job })) = state.queue.pop() else {

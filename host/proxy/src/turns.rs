@@ -15,15 +15,24 @@ const FAIR: [u32; 2] = [0, 3];
 /// request need not wait for milliseconds until a thread that loads a plugin has had its own. The share of the core stays
 /// what it is. Elsewhere, and where somebody has given the thread another policy, nothing happens.
 pub(crate) fn shorten() {
-    if let Err(error) = try_shorten() {
-        tracing::debug!(%error, "a worker keeps turns of the usual length");
+    set(TURN);
+}
+
+/// Takes turns of the usual length, whatever the thread had that began this one.
+pub(crate) fn lengthen() {
+    set(0);
+}
+
+fn set(turn: u64) {
+    if let Err(error) = try_set(turn) {
+        tracing::debug!(%error, "a thread keeps turns of the length that it had");
     }
 }
 
-fn try_shorten() -> io::Result<()> {
+fn try_set(turn: u64) -> io::Result<()> {
     let mut attributes = attributes()?;
     if FAIR.contains(&attributes.sched_policy) {
-        attributes.sched_runtime = TURN;
+        attributes.sched_runtime = turn;
         // SAFETY: the kernel reads a structure that says its own size; 0 is this thread, and there are no flags.
         done(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) })?;
     }
@@ -65,5 +74,10 @@ mod tests {
         assert_eq!(after.sched_policy, before.sched_policy);
         assert_eq!(after.sched_nice, before.sched_nice);
         assert!([before.sched_runtime, TURN].contains(&after.sched_runtime), "{after:?}");
+        let inherited = std::thread::spawn(|| {
+            lengthen();
+            attributes().unwrap()
+        });
+        assert_eq!(inherited.join().unwrap().sched_runtime, before.sched_runtime);
     }
 }

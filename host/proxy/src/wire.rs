@@ -39,7 +39,6 @@ use frames::Frames;
 use framing::HeadLimits;
 use intake::{Intake, Intook};
 pub(crate) use refusal::Refusal;
-use rest::REST;
 
 /// The bytes of a client's connection, with the timers that hyper does not have: first head, begun head, idle, and a reader
 /// that does not read. HTTP/1.1 is read strictly before hyper sees it, and what is refused is answered here; of HTTP/2
@@ -223,12 +222,12 @@ impl<S: Tcp> Wire<S> {
     /// hyper does not look again when a response has ended, and then another bound may hold; so the timer never runs for
     /// longer than the shortest of them, and is set anew when it was too early.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shortest = self.timeouts.header.min(self.timeouts.idle).min(REST);
+        let shortest = self.timeouts.header.min(self.timeouts.idle);
         loop {
             let now = Instant::now();
             let (deadline, is_idle) = self.deadline(now);
-            self.connection.activity.rests.set(self.may_rest(now));
-            let look = deadline.min(now + shortest);
+            let may_rest = self.may_rest(now);
+            let look = deadline.min(now + shortest).min(self.rest_at(now).unwrap_or(deadline));
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(look)));
             if look < timer.deadline() {
                 timer.as_mut().reset(look);
@@ -239,6 +238,7 @@ impl<S: Tcp> Wire<S> {
                 let end = if is_idle { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) };
                 return Poll::Ready(end);
             }
+            self.connection.activity.rests.set(may_rest);
             timer.as_mut().reset(look);
         }
     }

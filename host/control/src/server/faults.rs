@@ -162,17 +162,16 @@ async fn a_panic_in_an_exchange_of_versions_leaves_one_of_them_whole() {
         let active = of_it.iter().filter(|version| version.state == State::Active);
         active.map(|version| version.digest.clone()).collect::<Vec<_>>()
     };
-    for number in 2..=3 {
+    for (told, number) in (2..=3).enumerate() {
         let before = serving();
         assert_eq!(before.len(), 1, "{before:?}");
         // The exchange panics when it tells of its success, which names the plugin.
         put(number);
-        until(|| serving() != before).await;
+        until(|| EXCHANGES.load(Ordering::Relaxed) > told && serving() != before).await;
         assert_eq!(serving().len(), 1, "one of them serves");
         assert_eq!(body(&running, "/a").await, "one");
         assert_eq!(running.status().generation, u64::from(number));
     }
-    assert_eq!(EXCHANGES.load(Ordering::Relaxed), 2, "both have panicked");
     // What comes afterwards finds everything whole.
     let now = serving();
     let changed = running.reload().await.unwrap();

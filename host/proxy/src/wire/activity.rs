@@ -24,7 +24,7 @@ pub(crate) struct Activity {
     pub(crate) closing: Cell<bool>,
     /// What was written last has not all gone out.
     pub(crate) is_blocked: Cell<bool>,
-    /// There has been nothing to do for a while, so that the parser can be given back.
+    /// Said by the wire while the parser reads: there has been nothing to do for a while, and the parser can be given back.
     pub(crate) rests: Cell<bool>,
     /// Who waits until all requests have ended.
     quiet: RefCell<Option<Waker>>,
@@ -46,6 +46,7 @@ impl Activity {
 
     /// A request began.
     pub(crate) fn begin(&self) {
+        self.rests.set(false);
         self.in_flight.set(self.in_flight.get() + 1);
         self.requests.set(self.requests.get() + 1);
     }
