@@ -160,7 +160,7 @@ async fn a_panic_in_an_exchange_of_versions_leaves_one_of_them_whole() {
         let of_it = versions.into_iter().find(|(plugin, _)| plugin.as_str() == FAULT);
         let of_it = of_it.map(|(_, versions)| versions).unwrap_or_default();
         let active = of_it.iter().filter(|version| version.state == State::Active);
-        active.map(|version| version.digest.clone()).collect::<Vec<_>>()
+        active.map(|version| version.digest).collect::<Vec<_>>()
     };
     for (told, number) in (2..=3).enumerate() {
         let before = serving();
