@@ -84,9 +84,6 @@ fn mirrored<'n, 's>(route: &'n Item<'s>) -> Option<&'n Node<'s>> {
 
 fn unused(document: &Document<'_>, report: &mut Report) {
     let routes = || document.routes.values();
-    fn text<'n>(node: &'n Node<'_>) -> Option<&'n str> {
-        node.get_ref().as_str()
-    }
     let chains = routes().filter_map(|r| r.get("chain").and_then(text)).collect();
     let single = routes().filter_map(|r| r.get("upstream").and_then(text));
     let several = routes().flat_map(|r| list(r, "upstreams").filter_map(|n| named(n, "name")));
@@ -98,6 +95,10 @@ fn unused(document: &Document<'_>, report: &mut Report) {
         let help = "a route is `[routes.<name>]` with `match` and, say, `upstream`";
         report.push(Diagnostic::new(code::NO_ROUTES, "there are no routes").help(help));
     }
+}
+
+fn text<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    node.get_ref().as_str()
 }
 
 fn warn(section: &Section<'_>, kind: &str, used: &BTreeSet<&str>, report: &mut Report) {

@@ -85,16 +85,18 @@ fn patient() -> Listener {
     listener
 }
 
-async fn rested(gateway: &Gateway) -> Connection {
+/// A connection that has had this answer, and rests.
+async fn rested(gateway: &Gateway, answer: &str) -> Connection {
     let mut connection = Connection::new(gateway.address).await;
     connection.write(GET).await;
-    assert_eq!(connection.response().await.1, "hello");
+    assert_eq!(connection.response().await.1, answer);
     pause().await;
     connection
 }
 
-/// Thinks for a moment, takes the body and sends path and body back. Says which paths it has seen.
-async fn slow_backend() -> (Backend, Arc<Mutex<Vec<String>>>) {
+/// Everything goes to a backend that thinks for a moment, takes the body and sends path and body back. With it, the paths that
+/// it has seen.
+async fn slow() -> (Gateway, Backend, Arc<Mutex<Vec<String>>>) {
     let paths: Arc<Mutex<Vec<String>>> = Arc::default();
     let seen = Arc::clone(&paths);
     let backend = Backend::new(move |stream, _| {
@@ -113,7 +115,10 @@ async fn slow_backend() -> (Backend, Arc<Mutex<Vec<String>>>) {
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         }
     });
-    (backend.await, paths)
+    let backend = backend.await;
+    let upstream = upstream("u", &[backend.address]);
+    let routes = vec![(route(forward_to(&[&upstream])), Vec::new(), vec![upstream])];
+    (Gateway::new(patient(), routes), backend, paths)
 }
 
 /// What is written first, and a moment later, and the paths and bodies that come back.
@@ -122,10 +127,7 @@ type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 /// What comes after a rest is one request, however it comes: nothing of it is lost, nothing in it is taken for a request.
 #[tokio::test]
 async fn what_comes_after_a_rest_is_whole() {
-    let (backend, paths) = slow_backend().await;
-    let upstream = upstream("u", &[backend.address]);
-    let routes = vec![(route(forward_to(&[&upstream])), Vec::new(), vec![upstream])];
-    let gateway = Gateway::new(patient(), routes);
+    let (gateway, _backend, paths) = slow().await;
     let hidden = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
     let body = format!("{:x<50}{hidden:y<50}", "");
     let long = format!("{hidden}{}", "z".repeat(60_000));
@@ -147,10 +149,7 @@ async fn what_comes_after_a_rest_is_whole() {
         (&two, "", &[("/one", ""), ("/two", "")]),
     ];
     let cases = cases.map(async |(first, second, expected)| {
-        let mut connection = Connection::new(gateway.address).await;
-        connection.write(GET).await;
-        assert_eq!(connection.response().await.1, "/ ");
-        pause().await;
+        let mut connection = rested(&gateway, "/ ").await;
         connection.write(first).await;
         sleep(SLOW / 2).await;
         connection.write(second).await;
@@ -170,14 +169,8 @@ async fn what_comes_after_a_rest_is_whole() {
 /// What is refused after a rest is refused, and what came before it is answered first.
 #[tokio::test]
 async fn what_is_refused_after_a_rest_is_refused_in_its_turn() {
-    let (backend, _) = slow_backend().await;
-    let upstream = upstream("u", &[backend.address]);
-    let routes = vec![(route(forward_to(&[&upstream])), Vec::new(), vec![upstream])];
-    let gateway = Gateway::new(patient(), routes);
-    let mut connection = Connection::new(gateway.address).await;
-    connection.write(GET).await;
-    assert_eq!(connection.response().await.1, "/ ");
-    pause().await;
+    let (gateway, _backend, _) = slow().await;
+    let mut connection = rested(&gateway, "/ ").await;
     connection.write(format!("{GET}GET / HTTP/1.1\r\nhost : a\r\n\r\n")).await;
     assert_eq!(connection.response().await.1, "/ ");
     let (rest, is_clean) = connection.rest().await;
@@ -188,7 +181,7 @@ async fn what_is_refused_after_a_rest_is_refused_in_its_turn() {
 #[tokio::test]
 async fn it_serves_again_as_often_as_it_is_asked() {
     let gateway = hello(patient());
-    let mut connection = rested(&gateway).await;
+    let mut connection = rested(&gateway, "hello").await;
     for _ in 0..2 {
         connection.write(GET.repeat(2)).await; // both at once
         for _ in 0..2 {
@@ -225,7 +218,7 @@ async fn it_is_closed_when_it_was_idle_for_too_long() {
     let mut listener = patient();
     listener.limits.idle_timeout = 2 * PAUSE;
     let gateway = hello(listener);
-    let mut connection = rested(&gateway).await;
+    let mut connection = rested(&gateway, "hello").await;
     let begun = Instant::now();
     assert_eq!(connection.rest().await, (Vec::new(), true));
     assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
@@ -234,7 +227,7 @@ async fn it_is_closed_when_it_was_idle_for_too_long() {
 #[tokio::test]
 async fn it_does_not_hold_a_drain() {
     let gateway = hello(patient());
-    let mut connection = rested(&gateway).await;
+    let mut connection = rested(&gateway, "hello").await;
     let begun = Instant::now();
     assert_eq!(within(gateway.proxy.drain(Duration::ZERO, LONG)).await, 0);
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
