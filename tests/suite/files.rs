@@ -7,6 +7,7 @@ use std::{
         net::UnixListener,
     },
     path::PathBuf,
+    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -167,6 +168,19 @@ fn links_that_flip_settle_and_links_that_lead_nowhere_change_nothing() {
     for n in 0..1_000 {
         point_to(if n % 2 == 0 { "one" } else { "two" });
     }
+    site.wait_for_version("2");
+    // Another one for a moment, about the time when what was there before counts as at rest and is taken in.
+    for rest in 40..75 {
+        let files = ["one", "two"];
+        let (now, other) = (files[rest % 2], files[(rest + 1) % 2]);
+        point_to(now);
+        sleep(Duration::from_millis(rest as u64));
+        point_to(other);
+        sleep(Duration::from_millis(3));
+        point_to(now);
+        site.wait_for_version(if now == "one" { "1" } else { "2" });
+    }
+    site.gateway.put_guest(guest::VERSION_TWO, "version");
     site.wait_for_version("2");
     for (target, words) in [("nowhere", "leads nowhere"), ("version.wasm", "Too many levels")] {
         point_to(target);

@@ -91,6 +91,17 @@ impl Component {
         Self::of(read(path, limit)?, limit)
     }
 
+    /// The same, with the stamp of the very file that was read: what the path leads to may be another one by now. No stamp:
+    /// no file was opened.
+    pub(crate) fn read_stamped(
+        path: &Path,
+        limit: ByteSize,
+    ) -> (Option<Stamp>, Result<Self, FileError>) {
+        let mut stamp = None;
+        let bytes = read_noting(path, limit, &mut stamp);
+        (stamp, bytes.and_then(|bytes| Self::of(bytes, limit)))
+    }
+
     /// A component that came by another way, such as an upload.
     pub(crate) fn of(bytes: Vec<u8>, limit: ByteSize) -> Result<Self, FileError> {
         let size = bytes.len() as u64;
@@ -104,6 +115,15 @@ impl Component {
 
 /// All that is in a file, if it is a file and not larger than it may be. Neither a pipe nor a device makes it wait.
 pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
+    read_noting(path, limit, &mut None)
+}
+
+/// Notes the stamp before it reads: a file that is written meanwhile gets another one.
+fn read_noting(
+    path: &Path,
+    limit: ByteSize,
+    stamp: &mut Option<Stamp>,
+) -> Result<Vec<u8>, FileError> {
     let unreadable = |error| unreadable(path, &error);
     // It is looked at before it is opened: that alone makes some devices do something.
     let seen = std::fs::metadata(path).map_err(unreadable)?;
@@ -114,6 +134,7 @@ pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
+    *stamp = Some(Stamp::new(&metadata));
     if !metadata.is_file() {
         return Err(FileError::NotAFile(kind(&metadata)));
     }
@@ -258,6 +279,34 @@ mod tests {
         for (bytes, expected) in cases {
             assert_eq!(check(bytes), Err(expected));
         }
+    }
+
+    #[test]
+    fn a_stamp_is_of_the_file_that_was_read() {
+        use std::os::unix::fs::symlink;
+        const FLIPS: usize = 2_000;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let known = [b'a', b'b'].map(|name| {
+            let path = at(std::str::from_utf8(&[name]).unwrap());
+            std::fs::write(&path, [MAGIC, COMPONENT, &[0, 3, 1, b'x', name]].concat()).unwrap();
+            let (stamp, component) = Component::read_stamped(&path, LIMIT);
+            assert_eq!(stamp, Some(Stamp::of(&path).unwrap()));
+            (stamp, component.unwrap().digest)
+        });
+        let point_to = |target: &str| {
+            symlink(target, at("aside")).unwrap();
+            std::fs::rename(at("aside"), at("link")).unwrap();
+        };
+        point_to("a");
+        std::thread::scope(|scope| {
+            let flips = scope
+                .spawn(|| (0..FLIPS).for_each(|n| point_to(if n % 2 == 0 { "b" } else { "a" })));
+            while !flips.is_finished() {
+                let (stamp, component) = Component::read_stamped(&at("link"), LIMIT);
+                assert!(known.contains(&(stamp, component.unwrap().digest)));
+            }
+        });
     }
 
     #[test]

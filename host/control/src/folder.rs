@@ -7,7 +7,7 @@ use std::{
 
 use edgewit_model::{ByteSize, Config, Grants, Namespace, OnError, Plugin, PluginName, Quarantine};
 
-use crate::{Digest, prepare::PreparedPlugins};
+use crate::{Digest, file::FileError, prepare::PreparedPlugins, stock::Refused};
 
 /// Files in the plugin folder that are looked at; each costs a look every two seconds.
 const MOST_PLUGINS: usize = 1_000;
@@ -23,6 +23,8 @@ pub(crate) struct Wanted {
     pub(crate) file_size: ByteSize,
     /// What was in the files when they were loaded.
     pub(crate) loaded: BTreeMap<PluginName, (PathBuf, Digest)>,
+    /// What was in those then that could not be loaded.
+    pub(crate) refused: BTreeMap<PluginName, (PathBuf, Result<Digest, FileError>)>,
 }
 
 /// A file that should be a component.
@@ -45,7 +47,7 @@ pub(crate) struct Listing {
 }
 
 impl Wanted {
-    pub(crate) fn of(config: &Config, plugins: &PreparedPlugins) -> Self {
+    pub(crate) fn of(config: &Config, plugins: &PreparedPlugins, refused: &[Refused]) -> Self {
         let wish = |plugin: &Plugin| {
             let wish = Wish { path: plugin.path.clone(), limit: plugin.limits.file_size };
             (plugin.name.clone(), wish)
@@ -58,7 +60,31 @@ impl Wanted {
                 .iter()
                 .map(|(name, plugin)| (name.clone(), (plugin.path.clone(), plugin.digest)))
                 .collect(),
+            refused: refused
+                .iter()
+                .filter_map(|refused| {
+                    Some((refused.name.clone(), (refused.path.clone(), refused.content()?)))
+                })
+                .collect(),
         }
+    }
+
+    /// What was in a plugin's file when everything was loaded, if this file was read then.
+    pub(crate) fn content(
+        &self,
+        name: &PluginName,
+        path: &Path,
+    ) -> Option<Result<Digest, FileError>> {
+        let loaded = self.loaded.get(name).filter(|(read, _)| read == path);
+        let refused = || self.refused.get(name).filter(|(read, _)| read == path);
+        loaded.map(|(_, digest)| Ok(*digest)).or_else(|| Some(refused()?.1.clone()))
+    }
+
+    /// Has it to be watched even while there is no file?
+    pub(crate) fn is_kept(&self, name: &PluginName) -> bool {
+        self.declared.contains_key(name)
+            || self.loaded.contains_key(name)
+            || self.refused.contains_key(name)
     }
 
     /// Everything there is now: declared plugins whether their file is there or not, the others as found. Of too many files
@@ -163,6 +189,7 @@ mod tests {
             ]),
             file_size: ByteSize(2),
             loaded: BTreeMap::new(),
+            refused: BTreeMap::new(),
         };
         let listing = wanted.list();
         let found = Wish { path: at("b.wasm"), limit: ByteSize(2) };
@@ -188,6 +215,7 @@ mod tests {
             declared: BTreeMap::from([(name("z"), elsewhere)]),
             file_size: ByteSize(2),
             loaded: BTreeMap::new(),
+            refused: BTreeMap::new(),
         };
         let listing = wanted.list();
         assert!(listing.overflow);

@@ -65,7 +65,7 @@ pub(crate) struct Live {
     /// Versions that have not proved themselves yet.
     probations: BTreeMap<PluginName, Probation>,
     proxy: Arc<Proxy>,
-    watched: watch::Sender<Arc<Watched>>,
+    watched: watch::Sender<Watched>,
 }
 
 /// What a change has brought.
@@ -99,7 +99,8 @@ impl Live {
             &Pins::new(),
         );
         refuse_used(&stock.refused, read.origin.as_ref())?;
-        let watched = Watched { plugins: Wanted::of(&read.config, &stock.plugins), config: files };
+        let wanted = Wanted::of(&read.config, &stock.plugins, &stock.refused);
+        let watched = Watched { plugins: wanted.into(), config: files.map(Arc::new) };
         let origin = read.origin;
         let none = BTreeSet::new();
         let world = make(1, read.config, &stock.plugins, &none, &parts.metrics, None)
@@ -119,7 +120,7 @@ impl Live {
             disabled: BTreeSet::new(),
             probations: BTreeMap::new(),
             proxy: Arc::new(proxy),
-            watched: watch::Sender::new(Arc::new(watched)),
+            watched: watch::Sender::new(watched),
         };
         live.take_stock(stock);
         live.tell_live();
@@ -140,7 +141,7 @@ impl Live {
     }
 
     /// What has to be watched, now and after every change.
-    pub(crate) fn watched(&self) -> watch::Receiver<Arc<Watched>> {
+    pub(crate) fn watched(&self) -> watch::Receiver<Watched> {
         self.watched.subscribe()
     }
 
@@ -154,8 +155,7 @@ impl Live {
 
     fn try_reload(&mut self, begun: Instant) -> Result<Changed, ChangeError> {
         self.must_not_drain()?;
-        let before = Arc::clone(&self.watched.borrow());
-        let (read, files) = self.parts.read(before.config.as_ref())?;
+        let read = self.read()?;
         let stock = stock::gather(
             &self.parts.runtime,
             &self.parts.watchman,
@@ -166,7 +166,7 @@ impl Live {
         );
         refuse_used(&stock.refused, read.origin.as_ref())?;
         let warnings = read.warnings();
-        let watched = Watched { plugins: Wanted::of(&read.config, &stock.plugins), config: files };
+        let wanted = Arc::new(Wanted::of(&read.config, &stock.plugins, &stock.refused));
         let mut changed = crate::diff::diff(&self.world.config, &read.config);
         changed.extend(self.swapped(&stock));
         for key in crate::diff::needs_restart(&self.world.config, &read.config) {
@@ -181,10 +181,18 @@ impl Live {
         self.proxy.apply(&world.config.listeners, Arc::clone(&world.snapshot))?;
         self.world = world;
         self.take_stock(stock);
-        self.watched.send_replace(Arc::new(watched));
+        self.watched.send_modify(|watched| watched.plugins = wanted);
         self.parts.set_log_level(&self.world.config);
         self.tell_live();
         Ok(Changed { generation, changed, warnings, took: begun.elapsed() })
+    }
+
+    /// Reads the configuration. From now on its files are compared with what was read, good or bad.
+    fn read(&self) -> Result<Read, Report> {
+        let before = self.watched.borrow().config.clone();
+        let (read, files) = self.parts.read(before.as_deref());
+        self.watched.send_modify(|watched| watched.config = files.map(Arc::new));
+        read
     }
 
     /// A reload would listen again.

@@ -72,8 +72,8 @@ impl Server {
     /// Reads and checks the configuration.
     pub fn load(source: Source, options: Options) -> Result<Self, Report> {
         let begun = Instant::now();
-        let (read, files) = source.read_for(&options.overrides, options.watch_config, None)?;
-        Ok(Self { source, options, read, files, begun })
+        let (read, files) = source.read_for(&options.overrides, options.watch_config, None);
+        Ok(Self { read: read?, source, options, files, begun })
     }
 
     /// What will be started.
@@ -333,7 +333,7 @@ async fn follow(live: Arc<Mutex<Live>>, mut sights: mpsc::Receiver<Sight>) {
 }
 
 /// Bytes that a component of a plugin may have, under the configuration that serves.
-fn largest(watched: channel::Receiver<Arc<Watched>>) -> Box<Largest> {
+fn largest(watched: channel::Receiver<Watched>) -> Box<Largest> {
     Box::new(move |name| {
         let wanted = &watched.borrow().plugins;
         wanted.declared.get(name).map_or(wanted.file_size, |wish| wish.limit).0

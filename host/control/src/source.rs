@@ -78,32 +78,36 @@ impl Source {
         overrides: &Overrides,
         watch: bool,
         before: Option<&ConfigFiles>,
-    ) -> Result<(Read, Option<ConfigFiles>), Report> {
+    ) -> (Result<Read, Report>, Option<ConfigFiles>) {
         match watch {
-            true => self.read_to_watch(overrides, before).map(|(read, files)| (read, Some(files))),
-            false => self.read(overrides).map(|read| (read, None)),
+            true => self.read_to_watch(overrides, before),
+            false => (self.read(overrides), None),
         }
     }
 
-    /// The same, with what to watch from then on. A change while the files were being read would not be seen later, so they
-    /// have to be the same before and after. Mostly they are those that were watched so far, and it is enough to read once.
+    /// A change while the files were being read would not be seen later, so they have to be the same before and after, whether
+    /// they are good or bad. Mostly they are those that were watched so far, and it is enough to read once.
     fn read_to_watch(
         &self,
         overrides: &Overrides,
         before: Option<&ConfigFiles>,
-    ) -> Result<(Read, ConfigFiles), Report> {
+    ) -> (Result<Read, Report>, Option<ConfigFiles>) {
         let mut before = match before {
             Some(before) => before.as_now(),
-            None => self.read(overrides)?.files(),
+            None => match self.read(overrides) {
+                Ok(read) => read.files(),
+                Err(report) => return (Err(report), None),
+            },
         };
         for _ in 1..TRIES {
-            let (read, known) = (self.read(overrides)?, before);
-            before = read.files();
-            if before == known {
-                return Ok((read, before));
+            let read = self.read(overrides);
+            let now = read.as_ref().map_or_else(|_| before.as_now(), Read::files);
+            if now == before {
+                return (read, Some(now));
             }
+            before = now;
         }
-        Ok((self.read(overrides)?, before))
+        (self.read(overrides), Some(before))
     }
 }
 

@@ -11,7 +11,7 @@ use edgewit_wasm::Runtime;
 
 use crate::{
     Digest,
-    file::Component,
+    file::{Component, FileError},
     folder::{Wanted, undeclared},
     prepare::{Prepared, PreparedPlugins, Wanting, wanted},
     problem::{Cause, Problem},
@@ -55,6 +55,15 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
+    /// What was in its file.
+    pub(crate) fn content(&self) -> Option<Result<Digest, FileError>> {
+        let unread = self.problems.iter().find_map(|problem| match &problem.cause {
+            Cause::File { error, .. } => Some(error.clone()),
+            _ => None,
+        });
+        self.digest.map(Ok).or(unread.map(Err))
+    }
+
     /// Would loading it again be the same again? A plugin that a route uses gets another chance: a child process may have
     /// had too little time on a busy machine.
     fn still_holds(&self, digest: Option<Digest>, settings: &[Wanting]) -> bool {
@@ -98,7 +107,7 @@ pub(crate) fn gather(
 ) -> Stock {
     let all_used = used(config);
     let mut stock = Stock::default();
-    for (name, wish) in Wanted::of(config, &PreparedPlugins::new()).list().plugins {
+    for (name, wish) in Wanted::of(config, &PreparedPlugins::new(), &[]).list().plugins {
         let plugin = plugin_of(config, &name, wish.path);
         let mut component = Component::read(&plugin.path, wish.limit);
         if let Some(pin) = pins.get(&name) {
@@ -132,7 +141,7 @@ pub(crate) fn load(
     watchman: &Watchman,
     config: &Config,
     plugin: &Plugin,
-    component: Result<Component, crate::file::FileError>,
+    component: Result<Component, FileError>,
     before: Option<&Prepared>,
 ) -> Result<Prepared, Vec<Problem>> {
     let component = component.map_err(|error| {

@@ -5,6 +5,8 @@
 
 mod alarm;
 
+mod change;
+
 mod config;
 
 mod plugins;
@@ -21,15 +23,15 @@ use tokio::sync::{mpsc, watch};
 
 use crate::folder::Wanted;
 
+pub(crate) use change::FileChange;
 pub(crate) use config::ConfigFiles;
-pub(crate) use plugins::FileChange;
 
-/// What to watch.
-#[derive(Debug, Clone, PartialEq)]
+/// What to watch, and what was read from it last: a part of it that is another one says that it was read anew.
+#[derive(Debug, Clone)]
 pub(crate) struct Watched {
-    pub(crate) plugins: Wanted,
+    pub(crate) plugins: Arc<Wanted>,
     /// `None`: the configuration changes only when somebody says so.
-    pub(crate) config: Option<ConfigFiles>,
+    pub(crate) config: Option<Arc<ConfigFiles>>,
 }
 
 /// What was seen.
@@ -49,10 +51,9 @@ const SOON: Duration = Duration::from_millis(50);
 const BURST: Duration = Duration::from_millis(5);
 
 /// Watches until nobody listens any more.
-pub(crate) async fn watch(mut watched: watch::Receiver<Arc<Watched>>, out: mpsc::Sender<Sight>) {
+pub(crate) async fn watch(mut watched: watch::Receiver<Watched>, out: mpsc::Sender<Sight>) {
     let (bell, mut rings) = mpsc::channel(1);
     let mut eyes = Eyes::new(bell.clone());
-    let mut before: Option<Arc<Watched>> = None;
     let mut wait = Duration::ZERO;
     loop {
         tokio::select! {
@@ -61,12 +62,8 @@ pub(crate) async fn watch(mut watched: watch::Receiver<Arc<Watched>>, out: mpsc:
             changed = watched.changed() => if changed.is_err() { return },
             () = out.closed() => return,
         }
-        let now_watched = Arc::clone(&watched.borrow_and_update());
+        let now_watched = watched.borrow_and_update().clone();
         let mut looking = eyes;
-        if !before.is_some_and(|before| Arc::ptr_eq(&before, &now_watched)) {
-            looking.plugins.renew(&now_watched.plugins);
-        }
-        before = Some(Arc::clone(&now_watched));
         let look = tokio::task::spawn_blocking(move || {
             let sights = looking.look(&now_watched);
             (looking, sights)
@@ -110,7 +107,7 @@ impl Eyes {
     /// What is new, and whether something is still on the move.
     fn look(&mut self, watched: &Watched) -> (Vec<Sight>, bool) {
         let mut folders: BTreeSet<_> = watched.plugins.folders().into_iter().collect();
-        folders.extend(watched.config.iter().flat_map(ConfigFiles::parents));
+        folders.extend(watched.config.iter().flat_map(|files| files.parents()));
         self.alarm.watch(&folders);
         let now = Instant::now();
         let mut sights = Vec::new();
@@ -149,10 +146,12 @@ mod tests {
                 declared: BTreeMap::new(),
                 file_size: ByteSize(1 << 10),
                 loaded: BTreeMap::new(),
-            },
-            config: Some(ConfigFiles::new(vec![config.clone()], Vec::new())),
+                refused: BTreeMap::new(),
+            }
+            .into(),
+            config: Some(ConfigFiles::new(vec![config.clone()], Vec::new()).into()),
         };
-        let (_watched, receiver) = watch::channel(Arc::new(watched));
+        let (_watched, receiver) = watch::channel(watched);
         let (sender, mut sights) = mpsc::channel(8);
         tokio::spawn(watch(receiver, sender));
         let mut next = async || tokio::time::timeout(DEADLINE, sights.recv()).await.unwrap();

@@ -41,7 +41,7 @@ impl Parts {
     pub(super) fn read(
         &self,
         before: Option<&ConfigFiles>,
-    ) -> Result<(Read, Option<ConfigFiles>), Report> {
+    ) -> (Result<Read, Report>, Option<ConfigFiles>) {
         self.source.read_for(&self.overrides, self.watch_config, before)
     }
 }

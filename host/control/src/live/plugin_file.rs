@@ -24,14 +24,14 @@ impl Live {
     /// Takes in what happened to the file of a plugin.
     pub(crate) fn plugin_changed(&mut self, change: FileChange) {
         let begun = Instant::now();
-        let FileChange { name, path, limit, found } = change;
+        let FileChange { name, path, limit, found, missed } = change;
         let used = stock::used(&self.world.config).contains(&name);
         let known = self.plugins.get(&name).cloned();
         let component = Component::read(&path, limit);
         let digest = component.as_ref().map(|component| component.digest).map_err(Clone::clone);
         match &digest {
-            // It has changed since it was seen; a reload in between has made the new one live, or it will be seen again.
-            now if *now != found => return,
+            // It has changed since it was seen, and may have changed back before anybody looks again.
+            now if *now != found => return missed.say(),
             Ok(digest) if self.pins.get(&name).is_some_and(|pin| pin.instead_of == *digest) => {
                 return; // the very content that was decided against
             }
@@ -73,7 +73,7 @@ impl Live {
         if serving.is_some() {
             self.astray.insert(refused.name.clone());
         } else if refused.is_known(&self.refused) {
-            return; // the first look at the folder after the start sees what the start has seen
+            return; // it was told of already
         }
         self.parts.tell_refused(&refused, serving);
         self.parts.count_swap(&refused.name, "refused");

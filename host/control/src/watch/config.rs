@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,7 @@ pub(crate) struct ConfigFiles {
 /// Knows the files of the configuration as they were at the last look.
 #[derive(Debug, Default)]
 pub(super) struct ConfigLook {
-    known: Option<(ConfigFiles, Settle<Reading>)>,
+    known: Option<(Arc<ConfigFiles>, Settle<Reading>)>,
 }
 
 /// The content of files and the names in folders; `None` where nothing can be read.
@@ -35,11 +36,11 @@ const REST: Duration = Duration::from_millis(50);
 const LARGEST: ByteSize = ByteSize(16 << 20);
 
 impl ConfigLook {
-    /// Compares with the last look, or with what was there when the configuration was read.
-    pub(super) fn look(&mut self, files: &ConfigFiles, now: Instant) -> Look {
-        let fresh = || (files.clone(), Settle::new(Some(files.seen.clone())));
+    /// Compares with the last look, or with what was there when the configuration was read, if that was since.
+    pub(super) fn look(&mut self, files: &Arc<ConfigFiles>, now: Instant) -> Look {
+        let fresh = || (Arc::clone(files), Settle::new(Some(files.seen.clone())));
         let known = self.known.get_or_insert_with(fresh);
-        if known.0 != *files {
+        if !Arc::ptr_eq(&known.0, files) {
             *known = fresh();
         }
         known.1.look(read(&files.files, &files.folders), now, REST)
@@ -89,17 +90,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let main = folder.path().join("edgewit.toml");
         std::fs::write(&main, "version = 1").unwrap();
-        let files = ConfigFiles::new(vec![main.clone()], vec![folder.path().to_owned()]);
-        let mut config = ConfigLook::default();
-        let mut now = Instant::now();
-        let mut looks = || {
+        let new = || ConfigFiles::new(vec![main.clone()], vec![folder.path().to_owned()]);
+        let (files, mut config, mut now) = (Arc::new(new()), ConfigLook::default(), Instant::now());
+        let mut looks = |files: &Arc<_>| {
             now += REST;
-            config.look(&files, now)
+            config.look(files, now)
         };
+        let mut three = |files: &Arc<_>| [looks(files), looks(files), looks(files)];
         // A change before the first look counts, too.
         std::fs::write(&main, "version = 2").unwrap();
-        assert_eq!([looks(), looks(), looks()], [Look::Moving, Look::Changed, Look::Unchanged]);
+        assert_eq!(three(&files), [Look::Moving, Look::Changed, Look::Unchanged]);
         std::fs::write(folder.path().join("more.toml"), "").unwrap();
-        assert_eq!([looks(), looks(), looks()], [Look::Moving, Look::Changed, Look::Unchanged]);
+        assert_eq!(three(&files), [Look::Moving, Look::Changed, Look::Unchanged]);
+        // What was told last was not what was read then, which was what had been read before, and it is there again.
+        let (more, before) = (folder.path().join("more.toml"), files);
+        std::fs::remove_file(&more).unwrap();
+        std::fs::write(&main, "version = 1").unwrap();
+        let files = Arc::new(new());
+        assert_eq!(files, before);
+        std::fs::write(&main, "version = 2").unwrap();
+        std::fs::write(&more, "").unwrap();
+        assert_eq!(three(&files), [Look::Moving, Look::Changed, Look::Unchanged]);
     }
 }

@@ -3,32 +3,26 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use edgewit_model::{ByteSize, PluginName};
+use edgewit_model::PluginName;
 
-use super::settle::{Look, Settle};
+use super::{
+    change::{FileChange, Missed},
+    settle::{Look, Settle},
+};
 use crate::{
     Digest,
     file::{Component, FileError, Stamp},
     folder::{Listing, Wanted, Wish},
 };
 
-/// A plugin's file has come, changed or gone.
-#[derive(Debug)]
-pub(crate) struct FileChange {
-    pub(crate) name: PluginName,
-    pub(crate) path: PathBuf,
-    /// Bytes that it may have.
-    pub(crate) limit: ByteSize,
-    /// What was there.
-    pub(crate) found: Result<Digest, FileError>,
-}
-
 /// Knows the plugin files as they were at the last look.
 #[derive(Debug, Default)]
 pub(super) struct PluginFiles {
+    wanted: Option<Arc<Wanted>>,
     known: BTreeMap<PluginName, Known>,
     misnamed: BTreeSet<PathBuf>,
     shadowed: BTreeMap<PluginName, PathBuf>,
@@ -47,6 +41,8 @@ pub(super) struct Found {
 struct Known {
     path: PathBuf,
     settle: Settle<Reading>,
+    /// Of the change that was told last.
+    missed: Missed,
 }
 
 /// What a file was at a time.
@@ -63,34 +59,38 @@ const REST: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(700);
 
 impl PluginFiles {
-    /// Everything was loaded anew. From now on files are compared with that, and not with what they were at the last look: a
-    /// file that is again what it was then may be another one than what was loaded meanwhile.
-    pub(super) fn renew(&mut self, wanted: &Wanted) {
-        for (name, (path, digest)) in &wanted.loaded {
-            if let Some(known) = self.known.get_mut(name).filter(|known| known.path == *path) {
-                known.settle = Settle::new(Some(Reading { stamp: None, content: Ok(*digest) }));
+    /// If everything was loaded anew, files are compared with that from now on, and not with what they were at the last look:
+    /// a file that is again what it was then may be another one than what was loaded meanwhile.
+    fn renew(&mut self, wanted: &Arc<Wanted>) {
+        if self.wanted.as_ref().is_some_and(|before| Arc::ptr_eq(before, wanted)) {
+            return;
+        }
+        self.wanted = Some(Arc::clone(wanted));
+        for (name, known) in &mut self.known {
+            if let Some(content) = wanted.content(name, &known.path) {
+                known.settle = Settle::new(Some(Reading { stamp: None, content }));
             }
         }
     }
 
     /// Looks at every file that is wanted or was known. Reads only those whose stamp is new.
-    pub(super) fn look(&mut self, wanted: &Wanted, now: Instant) -> Found {
+    pub(super) fn look(&mut self, wanted: &Arc<Wanted>, now: Instant) -> Found {
+        self.renew(wanted);
         let mut listing = wanted.list();
         let mut wishes = std::mem::take(&mut listing.plugins);
         self.complain(listing);
         let known = self.known.iter().map(|(name, known)| (name, &known.path));
         let loaded = wanted.loaded.iter().map(|(name, (path, _))| (name, path));
-        for (name, path) in known.chain(loaded) {
+        let refused = wanted.refused.iter().map(|(name, (path, _))| (name, path));
+        for (name, path) in known.chain(loaded).chain(refused) {
             let wish = || Wish { path: path.clone(), limit: wanted.file_size };
             wishes.entry(name.clone()).or_insert_with(wish);
         }
         let mut found = Found::default();
         for (name, wish) in wishes {
-            let loaded = wanted.loaded.get(&name).filter(|(path, _)| *path == wish.path);
-            let loaded = loaded.map(|(_, digest)| *digest);
-            self.look_at(&name, &wish, loaded, now, &mut found);
+            self.look_at(&name, &wish, wanted.content(&name, &wish.path), now, &mut found);
             let gone = self.known.get(&name).is_some_and(Known::is_gone);
-            if gone && !wanted.declared.contains_key(&name) && !wanted.loaded.contains_key(&name) {
+            if gone && !wanted.is_kept(&name) {
                 self.known.remove(&name);
             }
         }
@@ -101,14 +101,17 @@ impl PluginFiles {
         &mut self,
         name: &PluginName,
         wish: &Wish,
-        loaded: Option<Digest>,
+        read: Option<Result<Digest, FileError>>,
         now: Instant,
         found: &mut Found,
     ) {
-        let new = || Known::new(wish, loaded);
+        let new = || Known::new(wish, read.clone());
         let known = self.known.entry(name.clone()).or_insert_with(new);
         if known.path != wish.path {
             *known = new();
+        }
+        if known.missed.was_said() {
+            known.settle.forget();
         }
         let stamp = Stamp::of(&wish.path).ok();
         let settled = known.settle.settled();
@@ -117,7 +120,8 @@ impl PluginFiles {
             return;
         }
         let before = settled.map(|s| s.content.clone());
-        let content = Component::read(&wish.path, wish.limit).map(|component| component.digest);
+        let (stamp, component) = Component::read_stamped(&wish.path, wish.limit);
+        let content = component.map(|component| component.digest);
         let rest = match content {
             Err(FileError::Incomplete { .. }) => PATIENCE,
             _ => REST,
@@ -127,8 +131,10 @@ impl PluginFiles {
             Look::Moving => found.moving = true,
             Look::Changed if before.as_ref() == Some(&content) => {} // touched, or moved away and back
             Look::Changed => {
-                let Wish { path, limit } = wish.clone();
-                found.changes.push(FileChange { name: name.clone(), path, limit, found: content });
+                let (Wish { path, limit }, name) = (wish.clone(), name.clone());
+                let missed = Missed::default();
+                known.missed = missed.clone();
+                found.changes.push(FileChange { name, path, limit, found: content, missed });
             }
         }
     }
@@ -157,10 +163,11 @@ impl PluginFiles {
 }
 
 impl Known {
-    /// A file that was not looked at before is taken to be what was loaded from it.
-    fn new(wish: &Wish, loaded: Option<Digest>) -> Self {
-        let before = Reading { stamp: None, content: loaded.ok_or(FileError::Missing) };
-        Self { path: wish.path.clone(), settle: Settle::new(Some(before)) }
+    /// A file that was not looked at before is taken to be what was read from it when everything was loaded.
+    fn new(wish: &Wish, read: Option<Result<Digest, FileError>>) -> Self {
+        let content = read.unwrap_or(Err(FileError::Missing));
+        let settle = Settle::new(Some(Reading { stamp: None, content }));
+        Self { path: wish.path.clone(), settle, missed: Missed::default() }
     }
 
     fn is_gone(&self) -> bool {
@@ -178,6 +185,8 @@ impl Reading {
 mod tests {
     use std::{fs, os::unix::fs::symlink, path::Path};
 
+    use edgewit_model::ByteSize;
+
     use super::*;
 
     /// A component that holds nothing but a remark.
@@ -188,36 +197,49 @@ mod tests {
     struct Looks {
         folder: tempfile::TempDir,
         files: PluginFiles,
-        loaded: BTreeMap<PluginName, (PathBuf, Digest)>,
+        wanted: Arc<Wanted>,
         now: Instant,
+        /// Of the last change.
+        missed: Missed,
     }
 
     impl Looks {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let loaded = BTreeMap::new();
-            Self { folder, files: PluginFiles::default(), loaded, now: Instant::now() }
+            let wanted = Wanted {
+                folder: folder.path().to_owned(),
+                declared: BTreeMap::new(),
+                file_size: ByteSize(1 << 10),
+                loaded: BTreeMap::new(),
+                refused: BTreeMap::new(),
+            };
+            let (wanted, missed) = (Arc::new(wanted), Missed::default());
+            Self { folder, files: PluginFiles::default(), wanted, now: Instant::now(), missed }
         }
 
         fn at(&self, name: &str) -> PathBuf {
             self.folder.path().join(name)
         }
 
-        fn wanted(&self) -> Wanted {
-            Wanted {
-                folder: self.folder.path().to_owned(),
-                declared: BTreeMap::new(),
-                file_size: ByteSize(1 << 10),
-                loaded: self.loaded.clone(),
+        /// Everything was loaded anew: this content from `<name>.wasm`.
+        fn load(&mut self, name: &str, content: Result<Digest, FileError>) {
+            let path = self.at(&format!("{name}.wasm"));
+            let name = PluginName::new(name).unwrap();
+            let mut wanted = Wanted::clone(&self.wanted);
+            match content {
+                Ok(digest) => drop(wanted.loaded.insert(name, (path, digest))),
+                refused => drop(wanted.refused.insert(name, (path, refused))),
             }
+            self.wanted = Arc::new(wanted);
         }
 
         /// Looks twice, so far apart that whatever does not move counts.
         fn changes(&mut self) -> Vec<(String, Result<Digest, FileError>)> {
-            let wanted = self.wanted();
+            let wanted = Arc::clone(&self.wanted);
             let mut changes = self.files.look(&wanted, self.now).changes;
             self.now += PATIENCE;
             changes.extend(self.files.look(&wanted, self.now).changes);
+            self.missed = changes.last().map_or(self.missed.clone(), |last| last.missed.clone());
             changes.into_iter().map(|c| (c.name.to_string(), c.found)).collect()
         }
     }
@@ -250,9 +272,7 @@ mod tests {
     fn the_first_look_is_compared_with_what_was_loaded() {
         let mut looks = Looks::new();
         for name in ["same", "other", "gone"] {
-            let path = looks.at(&format!("{name}.wasm"));
-            let loaded = (path, Digest::of(&component(1)));
-            looks.loaded.insert(PluginName::new(name).unwrap(), loaded);
+            looks.load(name, Ok(Digest::of(&component(1))));
         }
         fs::write(looks.at("same.wasm"), component(1)).unwrap();
         fs::write(looks.at("other.wasm"), component(2)).unwrap();
@@ -271,15 +291,46 @@ mod tests {
         replace(&path, &component(1));
         assert_eq!(looks.changes().len(), 1);
         // The reload has seen another content than the looks before it and after it.
-        let loaded = (path.clone(), Digest::of(&component(2)));
-        looks.loaded.insert(PluginName::new("a").unwrap(), loaded);
-        let wanted = looks.wanted();
-        looks.files.renew(&wanted);
+        looks.load("a", Ok(Digest::of(&component(2))));
         assert_eq!(looks.changes(), [("a".to_owned(), Ok(Digest::of(&component(1))))]);
         assert_eq!(looks.changes(), []);
         replace(&path, &component(2));
-        looks.files.renew(&wanted);
+        looks.load("a", Ok(Digest::of(&component(2))));
         assert_eq!(looks.changes(), [], "it is what was loaded");
+    }
+
+    #[test]
+    fn a_reload_that_refused_a_file_is_compared_with_too() {
+        let mut looks = Looks::new();
+        let path = looks.at("a.wasm");
+        replace(&path, &component(1));
+        assert_eq!(looks.changes().len(), 1);
+        looks.load("a", Err(FileError::NotWasm));
+        assert_eq!(looks.changes(), [("a".to_owned(), Ok(Digest::of(&component(1))))]);
+        fs::write(&path, "not wasm").unwrap();
+        looks.load("a", Err(FileError::NotWasm));
+        assert_eq!(looks.changes(), [], "it is what was refused");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(looks.changes(), [("a".to_owned(), Err(FileError::Missing))]);
+    }
+
+    #[test]
+    fn a_change_that_was_missed_is_told_again() {
+        let mut looks = Looks::new();
+        let path = looks.at("a.wasm");
+        let told = ("a".to_owned(), Ok(Digest::of(&component(1))));
+        replace(&path, &component(1));
+        assert_eq!(looks.changes(), std::slice::from_ref(&told));
+        let first = looks.missed.clone();
+        first.say();
+        assert_eq!(looks.changes(), [told]);
+        assert_eq!(looks.changes(), []);
+        first.say(); // of a change that another one has followed
+        assert_eq!(looks.changes(), []);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(looks.changes().len(), 1);
+        looks.missed.say();
+        assert_eq!(looks.changes(), [], "what has gone is not known any more");
     }
 
     #[test]

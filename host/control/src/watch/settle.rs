@@ -26,6 +26,11 @@ impl<R: PartialEq> Settle<R> {
         Self { settled, pending: None }
     }
 
+    /// What was last at rest does not count any more: whatever is there is new.
+    pub(super) fn forget(&mut self) {
+        self.settled = None;
+    }
+
     /// What it was when it was last at rest.
     pub(super) fn settled(&self) -> Option<&R> {
         self.settled.as_ref()
