@@ -2,14 +2,26 @@
 //!
 //! Patterns of any kind may live side by side: which of them wins is a matter of how specific they are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use edgewit_model::{HostPattern, ListenerName, Matcher, Route, RouteName};
 
-use crate::{Diagnostic, Place, Report, code, places::Places};
+use crate::{Diagnostic, Memo, Place, Report, code, places::Places};
 
-/// Reports conflicts between the conditions of all routes.
-pub(crate) fn check(routes: &BTreeMap<RouteName, Route>, places: &Places, report: &mut Report) {
+/// Reports conflicts between the conditions of all routes, unless it is known that there are none.
+pub(crate) fn check(
+    routes: &BTreeMap<RouteName, Arc<Route>>,
+    places: &Places,
+    memo: Option<&mut Memo>,
+    report: &mut Report,
+) {
+    if memo.as_ref().is_some_and(|memo| memo.is_free_of_conflicts()) {
+        return;
+    }
     let mut conditions = Vec::new();
     for route in routes.values() {
         let places = places.routes.get(&route.name).into_iter().flat_map(|places| &places.matchers);
@@ -18,7 +30,12 @@ pub(crate) fn check(routes: &BTreeMap<RouteName, Route>, places: &Places, report
         }
     }
     conditions.sort_by_key(|condition| condition.place.order());
-    same_requests(&conditions, report);
+    if same_requests(&conditions, report) {
+        return;
+    }
+    if let Some(memo) = memo {
+        memo.found_no_conflict();
+    }
 }
 
 struct Condition<'a> {
@@ -45,20 +62,26 @@ impl<'a> Condition<'a> {
         };
         let conditions = self.matcher.conditions.iter().map(|c| format!("{c:?}"));
         let clients = self.matcher.clients.iter().map(|net| format!("{net:?}"));
+        let mut path = String::new();
+        self.path(&mut path);
         Key {
             host: self.matcher.host.as_ref(),
-            path: self.path(),
+            path,
             headers: self.matcher.headers.iter().map(header).collect(),
             query: self.matcher.query.iter().collect(),
             others: conditions.chain(clients).collect(),
         }
     }
 
-    /// The path with the names of its parameters replaced, or its expression, which begins with no slash of a path here.
-    fn path(&self) -> String {
+    /// Writes the path with the names of its parameters replaced, or its expression, which begins with no slash of a path
+    /// here.
+    fn path(&self, out: &mut String) {
         match &self.matcher.path_regex {
-            Some(regex) => format!("regex {}", regex.as_str()),
-            None => shape(&self.matcher.path),
+            Some(regex) => {
+                out.push_str("regex ");
+                out.push_str(regex.as_str());
+            }
+            None => shape(&self.matcher.path, out),
         }
     }
 
@@ -77,12 +100,36 @@ fn common(a: &[ListenerName], b: &[ListenerName]) -> bool {
     a.is_empty() || b.is_empty() || a.iter().any(|name| b.contains(name))
 }
 
-fn same_requests(conditions: &[Condition<'_>], report: &mut Report) {
+/// Conditions that others share a host and the shape of a path with: of thousands of routes few do.
+fn not_alone<'c, 'a>(conditions: &'c [Condition<'a>]) -> Vec<&'c Condition<'a>> {
+    let hash = RandomState::new();
+    let mut text = String::new();
+    let digest = |condition: &Condition<'_>| {
+        text.clear();
+        condition.path(&mut text);
+        hash.hash_one((&condition.matcher.host, &text))
+    };
+    let digests: Vec<u64> = conditions.iter().map(digest).collect();
+    let mut sorted = digests.clone();
+    sorted.sort_unstable();
+    let several = |digest: &u64| {
+        let first = sorted.partition_point(|known| known < digest);
+        sorted.get(first + 1) == Some(digest)
+    };
+    let all = conditions.iter().zip(&digests);
+    all.filter(|(_, digest)| several(digest)).map(|(condition, _)| condition).collect()
+}
+
+/// True if there are any.
+fn same_requests(conditions: &[Condition<'_>], report: &mut Report) -> bool {
+    let mut found = false;
+    let conditions = not_alone(conditions);
     let mut groups: HashMap<Key<'_>, Vec<&Condition<'_>>> = HashMap::new();
     for condition in conditions {
         let group = groups.entry(condition.key()).or_default();
         let first = group.iter().take(MOST_COMPARED).find(|first| first.overlaps(condition));
         if let Some(first) = first {
+            found = true;
             let (one, two) = (&first.route.name, &condition.route.name);
             let diagnostic = Diagnostic::new(code::SAME_REQUESTS, SAME)
                 .at(condition.place.clone(), format!("`{two}` can never be reached"))
@@ -93,15 +140,15 @@ fn same_requests(conditions: &[Condition<'_>], report: &mut Report) {
             group.push(condition);
         }
     }
+    found
 }
 
 const SAME: &str = "two routes match the same requests";
 /// Conditions that differ in their methods or listeners only.
 const MOST_COMPARED: usize = 1_000;
 
-/// The path with the names of its parameters replaced by their number.
-fn shape(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
+/// Writes the path with the names of its parameters replaced by their number.
+fn shape(path: &str, out: &mut String) {
     let mut count = 0;
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('{') {
@@ -118,13 +165,12 @@ fn shape(path: &str) -> String {
         out.push('p');
         match char::from_digit(count, 10) {
             Some(digit) => out.push(digit),
-            None => out += &count.to_string(),
+            None => out.push_str(&count.to_string()),
         }
         count += 1;
         rest = after.find('}').and_then(|end| after.get(end..)).unwrap_or_default();
     }
     out.push_str(rest);
-    out
 }
 
 #[cfg(test)]
@@ -140,7 +186,9 @@ mod tests {
             ("/{{id}}", "/{{id}}"),
             ("/{", "/{p0"),
         ] {
-            assert_eq!(shape(path), expected);
+            let mut found = String::new();
+            shape(path, &mut found);
+            assert_eq!(found, expected);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`load`] goes from a file to the checked model in stages: `load` (files), `tree` (the untyped tree), `env` (references to
 //! the environment), `shape` (unknown keys), `refs` (names that are not there), `typed` and `raw` (serde), `resolve` (the
-//! model), `conflict` (routes against each other), `pem` (certificates and keys). All stages report into one [`Report`];
+//! model; `memo` knows routes that are written as before), `conflict` (routes against each other), `pem` (certificates and keys). All stages report into one [`Report`];
 //! only what would drown it in consequences stops: files that cannot be read, and mistakes of grammar.
 //!
 //! Nothing here opens sockets or looks into a WebAssembly component. What is found out later about an entry gets its place
@@ -27,6 +27,8 @@ mod typed;
 mod raw;
 
 mod resolve;
+
+mod memo;
 
 mod conflict;
 
@@ -56,6 +58,7 @@ use std::{path::Path, sync::Arc};
 pub use code::Code;
 pub use diag::{Diagnostic, Label, Severity};
 pub use loaded::{Loaded, Origin};
+pub use memo::Memo;
 pub use places::Entry;
 pub use report::Report;
 pub use schema::schema;
@@ -68,9 +71,18 @@ use tree::Document;
 
 /// Reads and checks a file. Relative paths in it start at its folder.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_file(path, None)
+}
+
+/// The same, not for the first time: routes that are written as they were then are shared with what was loaded then.
+pub fn load_again(path: &Path, memo: &mut Memo) -> Result<Loaded, Report> {
+    load_file(path, Some(memo))
+}
+
+fn load_file(path: &Path, memo: Option<&mut Memo>) -> Result<Loaded, Report> {
     let main = load::main_file(path)?;
     let base = path.parent().unwrap_or(Path::new(""));
-    check(main, Some(path), &Outside { variable: &variable, base })
+    check(main, Some(path), &Outside { variable: &variable, base }, memo)
 }
 
 /// Reads TOML that is no configuration of the server, such as the cases of a filter's tests.
@@ -81,14 +93,19 @@ pub fn read_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String
 /// Checks a text that messages call `name`. Relative paths in it start at `base_dir`.
 pub fn load_text(name: &str, text: &str, base_dir: &Path) -> Result<Loaded, Report> {
     let main = load::main_text(name, text)?;
-    check(main, None, &Outside { variable: &variable, base: base_dir })
+    check(main, None, &Outside { variable: &variable, base: base_dir }, None)
 }
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn check(main: Arc<Source>, path: Option<&Path>, outside: &Outside<'_>) -> Result<Loaded, Report> {
+fn check(
+    main: Arc<Source>,
+    path: Option<&Path>,
+    outside: &Outside<'_>,
+    mut memo: Option<&mut Memo>,
+) -> Result<Loaded, Report> {
     let mut report = Report::default();
     let Files { sources, paths: mut files, folders } =
         load::with_includes(main, path, outside.base, &mut report);
@@ -96,8 +113,8 @@ fn check(main: Arc<Source>, path: Option<&Path>, outside: &Outside<'_>) -> Resul
     let expanded = env::expand(&mut document, outside, &mut files, &mut report);
     let folder = resolve::plugin_dir(&document, outside.base);
     refs::check(&document, &load::plugins_in(&folder), &mut report);
-    let resolved = resolve::resolve(&document, outside.base, &mut report);
-    conflict::check(&resolved.config.routes, &resolved.places, &mut report);
+    let resolved = resolve::resolve(&document, outside.base, memo.as_deref_mut(), &mut report);
+    conflict::check(&resolved.config.routes, &resolved.places, memo, &mut report);
     report.redact(&expanded);
     pem::check(&resolved.pems, &mut report);
     if report.has_errors() {

@@ -39,8 +39,29 @@ pub(crate) struct Places {
 #[derive(Debug, Clone)]
 pub(crate) struct RoutePlaces {
     pub(crate) own: Place,
-    pub(crate) filters: Vec<Place>,
+    /// Those of its chain, then its own.
+    filters: Vec<Place>,
+    chain: usize,
     pub(crate) matchers: Vec<Place>,
+}
+
+impl RoutePlaces {
+    /// `chain`, `own`: filters of its chain and those that it has beside them.
+    pub(crate) fn new(
+        stands: Place,
+        chain: Vec<Place>,
+        own: Vec<Place>,
+        matchers: Vec<Place>,
+    ) -> Self {
+        let (count, mut filters) = (chain.len(), chain);
+        filters.extend(own);
+        Self { own: stands, filters, chain: count, matchers }
+    }
+
+    /// Of the filters that it has beside those of its chain.
+    pub(crate) fn own_filters(&self) -> &[Place] {
+        self.filters.get(self.chain..).unwrap_or_default()
+    }
 }
 
 impl Places {

@@ -20,17 +20,48 @@ pub(crate) fn check(document: &Document<'_>, files: &BTreeSet<String>, report: &
     let listeners = document.listeners.keys().chain(default);
     let listeners = Names::new(code::NO_LISTENER, "listener", listeners);
     for chain in document.chains.values() {
-        plugins.check(chain, list(chain, "filters").filter_map(|n| named(n, "plugin")), report);
+        let filters = chain.get("filters").into_iter().flat_map(list);
+        plugins.check(chain, filters.filter_map(|n| named(n, "plugin")), report);
     }
+    let mut used = Used::default();
+    // Each key once: to look for each of these in thousands of routes would be felt.
     for route in document.routes.values() {
-        plugins.check(route, list(route, "filters").filter_map(|n| named(n, "plugin")), report);
-        upstreams.check(route, route.get("upstream"), report);
-        upstreams.check(route, list(route, "upstreams").filter_map(|n| named(n, "name")), report);
-        upstreams.check(route, mirrored(route), report);
-        chains.check(route, route.get("chain"), report);
-        listeners.check(route, list(route, "listeners"), report);
+        for (key, node) in route.value.get_ref().as_table().into_iter().flatten() {
+            match key.get_ref().as_ref() {
+                "filters" => {
+                    plugins.check(route, list(node).filter_map(|n| named(n, "plugin")), report);
+                }
+                "upstream" => {
+                    upstreams.check(route, [node], report);
+                    used.upstreams.extend(text(node));
+                }
+                "upstreams" => {
+                    let several = || list(node).filter_map(|n| named(n, "name"));
+                    upstreams.check(route, several(), report);
+                    used.upstreams.extend(several().filter_map(text));
+                }
+                "mirror" => {
+                    let mirror = node.get_ref().as_table().and_then(|table| table.get("upstream"));
+                    upstreams.check(route, mirror, report);
+                    used.upstreams.extend(mirror.and_then(text));
+                }
+                "chain" => {
+                    chains.check(route, [node], report);
+                    used.chains.extend(text(node));
+                }
+                "listeners" => listeners.check(route, list(node), report),
+                _ => {}
+            }
+        }
     }
-    unused(document, report);
+    unused(document, &used, report);
+}
+
+/// Names that routes use.
+#[derive(Default)]
+struct Used<'n> {
+    chains: BTreeSet<&'n str>,
+    upstreams: BTreeSet<&'n str>,
 }
 
 /// The listener that is there if none is declared.
@@ -66,8 +97,8 @@ impl<'a> Names<'a> {
     }
 }
 
-fn list<'n, 's>(item: &'n Item<'s>, key: &str) -> impl Iterator<Item = &'n Node<'s>> {
-    item.get(key).and_then(|v| v.get_ref().as_array()).into_iter().flat_map(|items| items.iter())
+fn list<'n, 's>(node: &'n Node<'s>) -> impl Iterator<Item = &'n Node<'s>> {
+    node.get_ref().as_array().into_iter().flat_map(|items| items.iter())
 }
 
 /// The text itself, or that of this key if it is a table.
@@ -78,19 +109,9 @@ fn named<'n, 's>(node: &'n Node<'s>, key: &str) -> Option<&'n Node<'s>> {
     }
 }
 
-fn mirrored<'n, 's>(route: &'n Item<'s>) -> Option<&'n Node<'s>> {
-    route.get("mirror")?.get_ref().as_table()?.get("upstream")
-}
-
-fn unused(document: &Document<'_>, report: &mut Report) {
-    let routes = || document.routes.values();
-    let chains = routes().filter_map(|r| r.get("chain").and_then(text)).collect();
-    let single = routes().filter_map(|r| r.get("upstream").and_then(text));
-    let several = routes().flat_map(|r| list(r, "upstreams").filter_map(|n| named(n, "name")));
-    let copies = routes().filter_map(|r| mirrored(r).and_then(text));
-    let upstreams = single.chain(several.filter_map(text)).chain(copies).collect();
-    warn(&document.chains, "chain", &chains, report);
-    warn(&document.upstreams, "upstream", &upstreams, report);
+fn unused(document: &Document<'_>, used: &Used<'_>, report: &mut Report) {
+    warn(&document.chains, "chain", &used.chains, report);
+    warn(&document.upstreams, "upstream", &used.upstreams, report);
     if document.routes.is_empty() && !report.has_errors() {
         let help = "a route is `[routes.<name>]` with `match` and, say, `upstream`";
         report.push(Diagnostic::new(code::NO_ROUTES, "there are no routes").help(help));

@@ -58,6 +58,11 @@ impl Report {
         self.diagnostics.len() >= MOST
     }
 
+    /// How many messages there are, with those that there was no room for.
+    pub(crate) fn count(&self) -> usize {
+        self.diagnostics.len() + self.more
+    }
+
     /// Is there nothing to say?
     pub fn is_empty(&self) -> bool {
         self.diagnostics.is_empty()

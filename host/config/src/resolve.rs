@@ -47,7 +47,7 @@ use edgewit_model::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Diagnostic, Place, Report, code,
+    Diagnostic, Memo, Place, Report, code,
     pem::Pem,
     places::Places,
     tree::{Document, Item, Section},
@@ -70,7 +70,12 @@ type Filters = Vec<(FilterUse, Place)>;
 type Chains = BTreeMap<String, Filters>;
 
 /// Checks the whole document. Relative paths start at `base`.
-pub(crate) fn resolve(document: &Document<'_>, base: &Path, report: &mut Report) -> Resolved {
+pub(crate) fn resolve(
+    document: &Document<'_>,
+    base: &Path,
+    memo: Option<&mut Memo>,
+    report: &mut Report,
+) -> Resolved {
     let mut places = Places::default();
     let mut pems = Vec::new();
     let mut r = Resolver { base, report };
@@ -88,9 +93,7 @@ pub(crate) fn resolve(document: &Document<'_>, base: &Path, report: &mut Report)
     for (filter, place) in chains.values().flatten() {
         places.used(filter, place);
     }
-    let routes = r.section(&document.routes, |name, raw, cx| {
-        route::route(name, raw, &chains, &mut places, cx)
-    });
+    let routes = route::routes(&mut r, &document.routes, &chains, &mut places, memo);
     for name in places.uses.keys() {
         let plugin = || plugin::undeclared(name, &server.plugin_dir, &plugin_limits);
         plugins.entry(name.clone()).or_insert_with(plugin);
@@ -169,9 +172,7 @@ impl Resolver<'_> {
         name: &str,
         check: impl FnOnce(T, &mut Cx<'_, '_>) -> R,
     ) -> R {
-        let item = document.singles.get(name).unwrap_or(&document.empty);
-        let raw = typed::read::<T>(item, self.report);
-        check(raw, &mut Cx { item, base: self.base, report: self.report })
+        self.entry(document.singles.get(name).unwrap_or(&document.empty), check)
     }
 
     /// Entries by name.
@@ -181,17 +182,28 @@ impl Resolver<'_> {
         mut check: impl FnMut(N, T, &mut Cx<'_, '_>) -> Option<R>,
     ) -> BTreeMap<N, R> {
         let entries = section.iter().filter_map(|(key, item)| {
-            let raw = typed::read::<T>(item, self.report);
-            let mut cx = Cx { item, base: self.base, report: self.report };
-            let name = N::read(key).or_else(|error| {
-                let message = format!("`{key}` cannot be a name");
-                let diagnostic = Diagnostic::new(code::INVALID_NAME, message);
-                cx.report.push(diagnostic.at(cx.at(&item.key), "").help(error.to_string()));
-                N::read(PLACEHOLDER) // the entry is checked all the same
-            });
-            let name = name.ok()?;
-            Some((name.clone(), check(name, raw, &mut cx)?))
+            let name: N = self.name(key, item)?;
+            Some((name.clone(), self.entry(item, |raw, cx| check(name, raw, cx))?))
         });
         entries.collect()
+    }
+
+    fn entry<T: DeserializeOwned + Default, R>(
+        &mut self,
+        item: &Item<'_>,
+        check: impl FnOnce(T, &mut Cx<'_, '_>) -> R,
+    ) -> R {
+        let raw = typed::read::<T>(item, self.report);
+        check(raw, &mut Cx { item, base: self.base, report: self.report })
+    }
+
+    fn name<N: Name>(&mut self, key: &str, item: &Item<'_>) -> Option<N> {
+        let name = N::read(key).or_else(|error| {
+            let message = format!("`{key}` cannot be a name");
+            let diagnostic = Diagnostic::new(code::INVALID_NAME, message);
+            self.report.push(diagnostic.at(item.at(item.key.clone()), "").help(error.to_string()));
+            N::read(PLACEHOLDER) // the entry is checked all the same
+        });
+        name.ok()
     }
 }

@@ -20,30 +20,58 @@ pub(crate) fn check(table: &mut DeTable<'_>, source: &Arc<Source>, report: &mut 
 struct Shape<'a> {
     source: &'a Arc<Source>,
     report: &'a mut Report,
-    /// What tables look like that have one schema, by the address of that: thousands of routes have the same.
-    known: HashMap<*const Value, Rc<[TableShape<'static>]>>,
+    /// What schemas ask for, by the address of the first of them: thousands of routes have the same.
+    known: HashMap<*const Value, Vec<(Schemas, Rc<Fit>)>>,
+}
+
+/// Of which any may hold.
+type Schemas = Vec<&'static Value>;
+
+/// What values may be for which any of some schemas holds.
+struct Fit {
+    tables: Vec<TableShape<'static>>,
+    /// A table, but neither a list nor a text.
+    only_tables: bool,
+    /// Of the items of a list.
+    items: Schemas,
 }
 
 impl Shape<'_> {
-    fn shapes(&mut self, schemas: &[&'static Value]) -> Rc<[TableShape<'static>]> {
-        let [only] = schemas else { return tables(schemas).into() };
-        let shapes = self.known.entry(ptr::from_ref(*only));
-        Rc::clone(shapes.or_insert_with(|| tables(schemas).into()))
+    fn fit(&mut self, schemas: &[&'static Value]) -> Rc<Fit> {
+        let first = schemas.first().map_or(ptr::null(), |first| ptr::from_ref(*first));
+        let known = self.known.entry(first).or_default();
+        let same = |of: &Schemas| {
+            of.len() == schemas.len() && of.iter().zip(schemas).all(|(a, b)| ptr::eq(*a, *b))
+        };
+        if let Some((_, fit)) = known.iter().find(|(of, _)| same(of)) {
+            return Rc::clone(fit);
+        }
+        let fit = Rc::new(Fit::of(schemas));
+        known.push((schemas.to_vec(), Rc::clone(&fit)));
+        fit
     }
 
     fn table(&mut self, table: &mut DeTable<'_>, schemas: &[&'static Value]) {
-        let shapes = self.shapes(schemas);
+        let fit = self.fit(schemas);
+        let shapes = &fit.tables;
         if shapes.is_empty() {
             return; // no table at all is wanted here; that is for the types to say
         }
         let (mut unknown, mut wrong) = (Vec::new(), Vec::new());
         for (key, value) in table.iter_mut() {
             let name = key.get_ref().as_ref();
-            let inner: Vec<&'static Value> = shapes.iter().filter_map(|s| s.get(name)).collect();
-            if inner.is_empty() {
-                unknown.push((name.to_owned(), key.span()));
-            } else if !self.value(value, &inner) {
-                wrong.push(name.to_owned());
+            let fits = match shapes.as_slice() {
+                // Nearly always; a list for each key of thousands of routes would be felt.
+                [only] => only.get(name).map(|schema| self.value(value, &[schema])),
+                several => {
+                    let inner: Vec<_> = several.iter().filter_map(|s| s.get(name)).collect();
+                    (!inner.is_empty()).then(|| self.value(value, &inner))
+                }
+            };
+            match fits {
+                None => unknown.push((name.to_owned(), key.span())),
+                Some(true) => {}
+                Some(false) => wrong.push(name.to_owned()),
             }
         }
         for name in wrong {
@@ -71,18 +99,16 @@ impl Shape<'_> {
         match value.get_mut() {
             DeValue::Table(table) => self.table(table, schemas),
             DeValue::Array(items) => {
-                let all = alternatives(schemas);
-                if takes(&all, "object") && !takes(&all, "array") && !takes(&all, "string") {
+                let fit = self.fit(schemas);
+                if fit.only_tables {
                     let message = "expected a table, found a list";
                     let place = Place::new(self.source, span);
                     self.report.push(Diagnostic::new(code::WRONG_TYPE, message).at(place, ""));
                     return false;
                 }
-                let inner: Vec<&'static Value> =
-                    all.iter().filter_map(|s| s.get("items")).collect();
                 let mut fits = true;
                 for item in items.iter_mut() {
-                    fits &= self.value(item, &inner);
+                    fits &= self.value(item, &fit.items);
                 }
                 return fits;
             }
@@ -113,19 +139,24 @@ impl<'a> TableShape<'a> {
     }
 }
 
-fn tables<'a>(schemas: &[&'a Value]) -> Vec<TableShape<'a>> {
-    let shape = |schema: &'a Value| {
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let others = schema.get("additionalProperties");
-        let found = properties.is_some() || others.is_some();
-        // `true` is the schema that anything fits.
-        found.then_some(TableShape { properties, others })
-    };
-    let free = |schema: &&'a Value| **schema == Value::Bool(true);
-    let all = alternatives(schemas);
-    let anything = all.iter().filter(|s| free(s));
-    let anything = anything.map(|s| TableShape { properties: None, others: Some(s) });
-    all.iter().filter_map(|s| shape(s)).chain(anything).collect()
+impl Fit {
+    fn of(schemas: &[&'static Value]) -> Self {
+        let all = alternatives(schemas);
+        let shape = |schema: &&'static Value| {
+            let properties = schema.get("properties").and_then(Value::as_object);
+            let others = schema.get("additionalProperties");
+            let found = properties.is_some() || others.is_some();
+            // `true` is the schema that anything fits.
+            found.then_some(TableShape { properties, others })
+        };
+        let anything = all.iter().filter(|schema| ***schema == Value::Bool(true));
+        let anything = anything.map(|s| TableShape { properties: None, others: Some(s) });
+        Self {
+            tables: all.iter().filter_map(shape).chain(anything).collect(),
+            only_tables: takes(&all, "object") && !takes(&all, "array") && !takes(&all, "string"),
+            items: all.iter().filter_map(|schema| schema.get("items")).collect(),
+        }
+    }
 }
 
 /// The schemas behind references and choices.

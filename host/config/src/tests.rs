@@ -14,11 +14,13 @@ mod guide;
 
 mod routing;
 
+mod again;
+
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::{Loaded, Report, env::Outside, load};
+use crate::{Loaded, Memo, Report, env::Outside, load};
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -39,9 +41,14 @@ fn plugins(names: &[&str]) -> TempDir {
 
 /// Checks a text as `edgewit.toml` of this folder, with one environment variable.
 fn check_in(base: &Path, text: &str) -> Result<Loaded, Report> {
+    check_again(base, text, None)
+}
+
+/// The same with what is known from earlier times.
+fn check_again(base: &Path, text: &str, memo: Option<&mut Memo>) -> Result<Loaded, Report> {
     let variable = |name: &str| (name == "ORDERS").then(|| "http://10.0.0.1:8080".to_owned());
     let outside = Outside { variable: &variable, base };
-    crate::check(load::main_text("edgewit.toml", text)?, None, &outside)
+    crate::check(load::main_text("edgewit.toml", text)?, None, &outside, memo)
 }
 
 /// Checks a text without any files around it.

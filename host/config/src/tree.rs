@@ -148,6 +148,11 @@ impl<'s> Item<'s> {
         Place::new(self.source, span)
     }
 
+    /// The first byte of its key or of its header.
+    pub(crate) fn start(&self) -> usize {
+        self.key.start.min(self.value.span().start)
+    }
+
     /// A place in the same file.
     pub(crate) fn at(&self, span: Range<usize>) -> Place {
         Place::new(self.source, span)

@@ -13,16 +13,18 @@ use crate::{
 
 /// Reads an entry. A key whose value does not fit is reported and dropped, and the rest is tried again.
 pub(crate) fn read<'s, T: Deserialize<'s> + Default>(item: &Item<'s>, report: &mut Report) -> T {
-    let mut node = item.value.clone();
+    let mut rest = None;
     for _ in 0..MOST_ERRORS {
+        let node = rest.as_ref().unwrap_or(&item.value);
         let error = match T::deserialize(node.clone().into_deserializer()) {
             Ok(value) => return value,
             Err(error) => error,
         };
+        let node = rest.get_or_insert_with(|| item.value.clone());
         let span = error.span().unwrap_or_else(|| node.span());
         let place = if span == item.value.span() { item.place() } else { item.at(span.clone()) };
         report.push(diagnostic(error.message(), place));
-        if !remove(&mut node, &span) {
+        if !remove(node, &span) {
             break;
         }
     }

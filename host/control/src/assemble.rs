@@ -95,21 +95,21 @@ struct Parts<'a> {
 impl Parts<'_> {
     fn route(
         &self,
-        route: &Route,
+        route: &Arc<Route>,
         known: Option<&Arc<LiveRoute>>,
     ) -> Result<Arc<LiveRoute>, AssembleError> {
         let chain = self.chain(route, known.map(|live| live.chain()))?;
         let upstreams = self.upstreams(route);
         let mirror = self.mirror(route);
         if let Some(known) = known
-            && known.route() == route
+            && (Arc::ptr_eq(known.route(), route) || known.route() == route)
             && Arc::ptr_eq(known.chain(), &chain)
             && same(known, &upstreams)
             && known.mirror().map(Arc::as_ptr) == mirror.as_ref().map(Arc::as_ptr)
         {
             return Ok(Arc::clone(known));
         }
-        Ok(LiveRoute::with_mirror(route.clone(), chain, upstreams, mirror, self.metrics))
+        Ok(LiveRoute::with_mirror(Arc::clone(route), chain, upstreams, mirror, self.metrics))
     }
 
     fn upstreams(&self, route: &Route) -> Vec<(Arc<Upstream>, u32)> {

@@ -1,8 +1,8 @@
 //! What is different in another configuration?
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use edgewit_model::Config;
+use edgewit_model::{Config, Route};
 
 /// Names of everything that differs: `+routes.new`, `-routes.gone`, `~routes.other`, `~server`.
 pub(crate) fn diff(before: &Config, after: &Config) -> Vec<String> {
@@ -20,7 +20,8 @@ pub(crate) fn diff(before: &Config, after: &Config) -> Vec<String> {
     table(&mut out, "listeners", &before.listeners, &after.listeners);
     table(&mut out, "plugins", &before.plugins, &after.plugins);
     table(&mut out, "upstreams", &before.upstreams, &after.upstreams);
-    table(&mut out, "routes", &before.routes, &after.routes);
+    let differ = |a: &Arc<Route>, b: &Arc<Route>| !Arc::ptr_eq(a, b) && a != b;
+    table_by(&mut out, "routes", (&before.routes, &after.routes), differ);
     out
 }
 
@@ -29,6 +30,15 @@ fn table<K: Ord + std::fmt::Display, V: PartialEq>(
     table: &str,
     before: &BTreeMap<K, V>,
     after: &BTreeMap<K, V>,
+) {
+    table_by(out, table, (before, after), |a, b| a != b);
+}
+
+fn table_by<K: Ord + std::fmt::Display, V>(
+    out: &mut Vec<String>,
+    table: &str,
+    (before, after): (&BTreeMap<K, V>, &BTreeMap<K, V>),
+    differ: impl Fn(&V, &V) -> bool,
 ) {
     // Both are in the order of their names.
     let mut known = before.iter().peekable();
@@ -39,7 +49,7 @@ fn table<K: Ord + std::fmt::Display, V: PartialEq>(
         }
         match known.next_if(|(known, _)| *known == name) {
             None => out.push(format!("+{table}.{name}")),
-            Some((_, known)) if known != entry => out.push(format!("~{table}.{name}")),
+            Some((_, known)) if differ(known, entry) => out.push(format!("~{table}.{name}")),
             Some(_) => {}
         }
     }

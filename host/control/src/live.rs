@@ -188,7 +188,7 @@ impl Live {
     }
 
     /// Reads the configuration. From now on its files are compared with what was read, good or bad.
-    fn read(&self) -> Result<Read, Report> {
+    fn read(&mut self) -> Result<Read, Report> {
         let before = self.watched.borrow().config.clone();
         let (read, files) = self.parts.read(before.as_deref());
         self.watched.send_modify(|watched| watched.config = files.map(Arc::new));

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use edgewit_config::Report;
+use edgewit_config::{Memo, Report};
 use edgewit_model::{Config, ListenerName};
 use edgewit_proxy::{Adopted, Bound, Proxy};
 use edgewit_telemetry::{Log, Metrics};
@@ -42,6 +42,7 @@ pub struct Server {
     source: Source,
     options: Options,
     read: Read,
+    memo: Memo,
     files: Option<ConfigFiles>,
     begun: Instant,
 }
@@ -72,8 +73,10 @@ impl Server {
     /// Reads and checks the configuration.
     pub fn load(source: Source, options: Options) -> Result<Self, Report> {
         let begun = Instant::now();
-        let (read, files) = source.read_for(&options.overrides, options.watch_config, None);
-        Ok(Self { read: read?, source, options, files, begun })
+        let mut memo = Memo::default();
+        let watch = options.watch_config;
+        let (read, files) = source.read_for(&options.overrides, &mut memo, watch, None);
+        Ok(Self { read: read?, source, options, memo, files, begun })
     }
 
     /// What will be started.
@@ -102,7 +105,7 @@ impl Server {
     }
 
     fn start_blocking(self, log: Option<Log>) -> Result<(Live, Summary), StartError> {
-        let Server { source, options, read, files, begun } = self;
+        let Server { source, options, read, memo, files, begun } = self;
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         let workers = read.config.server.workers.unwrap_or_else(cores).max(1);
         let metrics = Metrics::new(workers);
@@ -118,6 +121,7 @@ impl Server {
             status: Arc::clone(&status),
             source,
             overrides: options.overrides,
+            memo,
             watch_config: options.watch_config,
             runtime,
             _cache: cache,

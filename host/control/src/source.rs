@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use edgewit_config::{Diagnostic, Origin, Report, code};
+use edgewit_config::{Diagnostic, Memo, Origin, Report, code};
 use edgewit_model::{Admin, Config};
 
 use crate::watch::ConfigFiles;
@@ -59,8 +59,16 @@ impl Source {
 
     /// Reads and checks the configuration.
     pub(crate) fn read(&self, overrides: &Overrides) -> Result<Read, Report> {
+        self.read_again(overrides, None)
+    }
+
+    /// `memo`: what was found out when it was read before.
+    fn read_again(&self, overrides: &Overrides, memo: Option<&mut Memo>) -> Result<Read, Report> {
         let loaded = match self {
-            Source::File(path) => Some(edgewit_config::load(path)?),
+            Source::File(path) => Some(match memo {
+                Some(memo) => edgewit_config::load_again(path, memo)?,
+                None => edgewit_config::load(path)?,
+            }),
             Source::Text { name, text, base } => Some(edgewit_config::load_text(name, text, base)?),
             Source::Welcome => None,
         };
@@ -72,43 +80,45 @@ impl Source {
         Ok(Read { config, origin })
     }
 
-    /// The same, with what to watch from then on, if that is wanted. `before`: what was watched so far.
+    /// The same for a server, which reads it again and again; with what to watch from then on, if that is wanted. `before`:
+    /// what was watched so far.
     pub(crate) fn read_for(
         &self,
         overrides: &Overrides,
+        memo: &mut Memo,
         watch: bool,
         before: Option<&ConfigFiles>,
     ) -> (Result<Read, Report>, Option<ConfigFiles>) {
+        let mut read = || self.read_again(overrides, Some(memo));
         match watch {
-            true => self.read_to_watch(overrides, before),
-            false => (self.read(overrides), None),
+            true => read_to_watch(read, before),
+            false => (read(), None),
         }
     }
+}
 
-    /// A change while the files were being read would not be seen later, so they have to be the same before and after, whether
-    /// they are good or bad. Mostly they are those that were watched so far, and it is enough to read once.
-    fn read_to_watch(
-        &self,
-        overrides: &Overrides,
-        before: Option<&ConfigFiles>,
-    ) -> (Result<Read, Report>, Option<ConfigFiles>) {
-        let mut before = match before {
-            Some(before) => before.as_now(),
-            None => match self.read(overrides) {
-                Ok(read) => read.files(),
-                Err(report) => return (Err(report), None),
-            },
-        };
-        for _ in 1..TRIES {
-            let read = self.read(overrides);
-            let now = read.as_ref().map_or_else(|_| before.as_now(), Read::files);
-            if now == before {
-                return (read, Some(now));
-            }
-            before = now;
+/// A change while the files were being read would not be seen later, so they have to be the same before and after, whether they
+/// are good or bad. Mostly they are those that were watched so far, and it is enough to read once.
+fn read_to_watch(
+    mut read: impl FnMut() -> Result<Read, Report>,
+    before: Option<&ConfigFiles>,
+) -> (Result<Read, Report>, Option<ConfigFiles>) {
+    let mut before = match before {
+        Some(before) => before.as_now(),
+        None => match read() {
+            Ok(read) => read.files(),
+            Err(report) => return (Err(report), None),
+        },
+    };
+    for _ in 1..TRIES {
+        let read = read();
+        let now = read.as_ref().map_or_else(|_| before.as_now(), Read::files);
+        if now == before {
+            return (read, Some(now));
         }
-        (self.read(overrides), Some(before))
+        before = now;
     }
+    (read(), Some(before))
 }
 
 /// A file that somebody writes all the time is not waited for.

@@ -1,6 +1,6 @@
 //! `edgewit routes`: which routes there are, and which one wins for a request.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use edgewit_config::Loaded;
@@ -43,7 +43,7 @@ pub(crate) fn run(
 }
 
 fn list(loaded: &Loaded, screen: Screen) -> anyhow::Result<ExitCode> {
-    let routes = loaded.config.routes.values();
+    let routes = loaded.config.routes.values().map(Arc::as_ref);
     if screen.is_json() {
         let object = |route: &Route| {
             json!({
@@ -153,7 +153,7 @@ fn explain(
 ) -> anyhow::Result<ExitCode> {
     let target = Target::parse(url)?;
     let fields = fields(headers)?;
-    let routes = RouteTable::new(loaded.config.routes.values())?;
+    let routes = RouteTable::new(loaded.config.routes.values().map(Arc::as_ref))?;
     let candidates = routes.explain(&Ask {
         listener: None,
         method,
@@ -267,7 +267,7 @@ mod tests {
             upstream = "a"
         "#;
         let loaded = edgewit_config::load_text("edgewit.toml", text, Path::new(".")).unwrap();
-        let rows: Vec<_> = loaded.config.routes.values().flat_map(rows).collect();
+        let rows: Vec<_> = loaded.config.routes.values().map(Arc::as_ref).flat_map(rows).collect();
         assert_eq!(rows[0], ["x", "GET,POST api.example.com/a", "all", "", "a"]);
         assert_eq!(rows[1], ["", "/b x-c=1 ?d=2"]);
     }

@@ -1,6 +1,6 @@
 //! The whole checked configuration.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     Listener, ListenerName, Plugin, PluginLimits, PluginName, RequestLimits, Route, RouteName,
@@ -27,8 +27,8 @@ pub struct Config {
     pub plugins: BTreeMap<PluginName, Plugin>,
     /// Services behind the edge.
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
-    /// Which requests go where.
-    pub routes: BTreeMap<RouteName, Route>,
+    /// Which requests go where. Shared, since thousands of them may be the same in the next configuration.
+    pub routes: BTreeMap<RouteName, Arc<Route>>,
     /// Logs and metrics.
     pub telemetry: Telemetry,
 }

@@ -35,7 +35,7 @@ pub struct Snapshot {
 
 /// A route with all that is needed to serve it.
 pub struct LiveRoute {
-    route: Route,
+    route: Arc<Route>,
     chain: Arc<Chain>,
     upstreams: Vec<LiveUpstream>,
     names: Vec<UpstreamName>,
@@ -65,7 +65,7 @@ impl Snapshot {
     ) -> Result<Arc<Self>, RouteError> {
         let table = match before.filter(|before| before.finds(&routes)) {
             Some(before) => Arc::clone(&before.table),
-            None => Arc::new(RouteTable::new(routes.iter().map(|live| &live.route))?),
+            None => Arc::new(RouteTable::new(routes.iter().map(|live| &*live.route))?),
         };
         let unrouted = RequestSeries::new(metrics, None);
         Ok(Arc::new(Self { generation, routes, table, access_log, unrouted }))
@@ -74,7 +74,7 @@ impl Snapshot {
     /// Are these routes found as its own are, whatever else is different about them?
     fn finds(&self, routes: &[Arc<LiveRoute>]) -> bool {
         let same = |(a, b): (&Arc<LiveRoute>, &Arc<LiveRoute>)| {
-            Arc::ptr_eq(a, b) || a.route.is_found_as(&b.route)
+            Arc::ptr_eq(a, b) || Arc::ptr_eq(&a.route, &b.route) || a.route.is_found_as(&b.route)
         };
         self.routes.len() == routes.len() && self.routes.iter().zip(routes).all(same)
     }
@@ -121,7 +121,7 @@ impl LiveRoute {
     /// Makes a route live. `upstreams` are those of its action with their weights, in its order; none if it answers by
     /// itself.
     pub fn new(
-        route: Route,
+        route: impl Into<Arc<Route>>,
         chain: Arc<Chain>,
         upstreams: Vec<(Arc<Upstream>, u32)>,
         metrics: &Arc<Metrics>,
@@ -131,12 +131,13 @@ impl LiveRoute {
 
     /// The same with the upstream that gets copies of its requests, if its configuration has a `mirror`.
     pub fn with_mirror(
-        route: Route,
+        route: impl Into<Arc<Route>>,
         chain: Arc<Chain>,
         upstreams: Vec<(Arc<Upstream>, u32)>,
         mirror: Option<Arc<Upstream>>,
         metrics: &Arc<Metrics>,
     ) -> Arc<Self> {
+        let route = route.into();
         let policy = Policy::new(&route, mirror, metrics);
         let live = |(upstream, weight)| LiveUpstream::new(upstream, weight, metrics);
         let upstreams: Vec<LiveUpstream> = upstreams.into_iter().map(live).collect();
@@ -150,7 +151,7 @@ impl LiveRoute {
     }
 
     /// Its configuration.
-    pub fn route(&self) -> &Route {
+    pub fn route(&self) -> &Arc<Route> {
         &self.route
     }
 

@@ -1,18 +1,19 @@
 //! `[routes.<name>]`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use edgewit_model::{ListenerName, Retry, RetryOn, Route, RouteName};
+use edgewit_model::{FilterUse, ListenerName, Retry, RetryOn, Route, RouteName};
 
 use super::{
-    Chains, Cx, action, cors, edits, health, matcher, plugin, policy, rewrite, template::Captures,
-    upgrades,
+    Chains, Cx, Filters, Resolver, action, cors, edits, health, matcher, plugin, policy, rewrite,
+    template::Captures, upgrades,
 };
 use crate::{
-    code,
+    Memo, Place, code,
     places::{Places, RoutePlaces},
     raw::{self, At},
     suggest::did_you_mean,
+    tree::{Item, Section},
 };
 
 /// Longer than a person waits, shorter than the 60 s after which most clients and load balancers give up.
@@ -21,24 +22,70 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const TUNNEL_IDLE: Duration = Duration::from_secs(3_600);
 const MOST_LISTENERS: usize = 1_024;
 
-pub(super) fn route(
+/// All routes. Those that `memo` knows are taken from there.
+pub(super) fn routes(
+    r: &mut Resolver<'_>,
+    section: &Section<'_>,
+    chains: &Chains,
+    places: &mut Places,
+    memo: Option<&mut Memo>,
+) -> BTreeMap<RouteName, Arc<Route>> {
+    let filters = |filters: &Filters| filters.iter().map(|(filter, _)| filter.clone()).collect();
+    let filters = || chains.iter().map(|(name, all)| (name.clone(), filters(all))).collect();
+    let mut walk = memo.map(|memo| memo.walk(r.base, filters()));
+    // Collected at once: they come in order, and one by one each would look for its place.
+    let (mut routes, mut stand) = (Vec::new(), Vec::new());
+    for (key, item) in section {
+        let said = r.report.count();
+        let Some(name) = r.name::<RouteName>(key, item) else { continue };
+        if let Some(known) = walk.as_mut().and_then(|walk| walk.recall(&name, item)) {
+            let stands = known.places(item, places_of(chain_of(item, chains)));
+            let route = known.route();
+            let filters = route.filters.iter().rev().zip(stands.own_filters().iter().rev());
+            filters.for_each(|(filter, place)| places.used(filter, place));
+            routes.push((name.clone(), Arc::clone(route)));
+            stand.push((name, stands));
+            continue;
+        }
+        let made = r.entry(item, |raw, cx| route(name.clone(), raw, chains, places, cx));
+        let Some((route, stands)) = made else { continue };
+        let route = Arc::new(route);
+        if let Some(walk) = &mut walk {
+            walk.note(item, &route, &stands, r.report.count() == said);
+        }
+        routes.push((name.clone(), route));
+        stand.push((name, stands));
+    }
+    places.routes = stand.into_iter().collect();
+    routes.into_iter().collect()
+}
+
+/// Filters of the chain that a route uses, if it is there.
+fn chain_of<'c>(item: &Item<'_>, chains: &'c Chains) -> &'c [(FilterUse, Place)] {
+    let name = item.get("chain").and_then(|name| name.get_ref().as_str());
+    name.and_then(|name| chains.get(name)).map_or(&[], Vec::as_slice)
+}
+
+fn places_of(filters: &[(FilterUse, Place)]) -> Vec<Place> {
+    filters.iter().map(|(_, place)| place.clone()).collect()
+}
+
+fn route(
     name: RouteName,
     raw: raw::Route,
     chains: &Chains,
     places: &mut Places,
     cx: &mut Cx<'_, '_>,
-) -> Option<Route> {
+) -> Option<(Route, RoutePlaces)> {
     let matchers = matcher::matchers(raw.matches.as_ref(), &name, cx);
-    let chain = raw.chain.as_ref().and_then(|chain| chains.get(&chain.value));
+    let chain = chain_of(cx.item, chains);
     let own = plugin::filters(raw.filters.as_ref(), cx);
     own.iter().for_each(|(filter, place)| places.used(filter, place));
-    let filters = chain.into_iter().flatten().cloned().chain(own);
-    let (filters, filter_places) = filters.unzip();
+    let filters = chain.iter().chain(&own).map(|(filter, _)| filter.clone()).collect();
     let (matchers, matcher_places): (Vec<_>, Vec<_>) = matchers.into_iter().unzip();
     let captures = Captures::of(&matchers);
-    let stands =
-        RoutePlaces { own: cx.item.place(), filters: filter_places, matchers: matcher_places };
-    places.routes.insert(name.clone(), stands);
+    let own = own.into_iter().map(|(_, place)| place).collect();
+    let stands = RoutePlaces::new(cx.item.place(), places_of(chain), own, matcher_places);
     let action = action::action(&raw, &captures, cx);
     let timeout = cx.time(&raw.timeout, TIMEOUT);
     let body = raw.body.is_some().then(|| cx.size(&raw.body, TINY));
@@ -46,7 +93,7 @@ pub(super) fn route(
     let listeners = listeners(raw.listeners.as_ref(), cx);
     let rewrite = rewrite::rewrite(raw.rewrite.as_ref(), &captures, cx);
     let headers = edits::edits(raw.headers.as_ref(), &captures, cx);
-    Some(Route {
+    let route = Route {
         matchers,
         listeners,
         filters,
@@ -65,7 +112,8 @@ pub(super) fn route(
         stall: raw.stall_timeout.is_some().then(|| cx.time(&raw.stall_timeout, TIMEOUT)),
         action: action?,
         name,
-    })
+    };
+    Some((route, stands))
 }
 
 /// Stands for a size that could not be read and was reported.

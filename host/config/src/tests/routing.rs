@@ -21,7 +21,7 @@ fn text(keys: &str) -> String {
 fn route(keys: &str) -> Route {
     let loaded = check(&text(keys)).unwrap_or_else(|report| panic!("{keys}\n{report}"));
     assert!(loaded.origin.warnings.is_empty(), "{keys}\n{}", loaded.origin.warnings);
-    loaded.config.routes[&RouteName::new("r").unwrap()].clone()
+    Route::clone(&loaded.config.routes[&RouteName::new("r").unwrap()])
 }
 
 /// Everything is said about line 5 or later, where the keys are.

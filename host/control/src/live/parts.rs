@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use edgewit_config::Report;
+use edgewit_config::{Memo, Report};
 use edgewit_telemetry::{Log, Metrics};
 use edgewit_wasm::Runtime;
 
@@ -20,6 +20,7 @@ use crate::{
 pub(crate) struct Parts {
     pub(crate) source: Source,
     pub(crate) overrides: Overrides,
+    pub(crate) memo: Memo,
     pub(crate) watch_config: bool,
     pub(crate) runtime: Arc<Runtime>,
     /// As long as there is a runtime, its folder has to be there.
@@ -39,9 +40,9 @@ pub(crate) struct Parts {
 impl Parts {
     /// Reads the configuration. `before`: what was watched so far.
     pub(super) fn read(
-        &self,
+        &mut self,
         before: Option<&ConfigFiles>,
     ) -> (Result<Read, Report>, Option<ConfigFiles>) {
-        self.source.read_for(&self.overrides, self.watch_config, before)
+        self.source.read_for(&self.overrides, &mut self.memo, self.watch_config, before)
     }
 }

@@ -172,7 +172,8 @@ impl Prepared {
 }
 
 fn routes_with(config: &Config, plugin: &PluginName) -> usize {
-    let uses = |route: &&edgewit_model::Route| route.filters.iter().any(|f| f.plugin == *plugin);
+    let uses =
+        |route: &&Arc<edgewit_model::Route>| route.filters.iter().any(|f| f.plugin == *plugin);
     config.routes.values().filter(uses).count()
 }
 

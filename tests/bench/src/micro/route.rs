@@ -18,7 +18,7 @@ pub(super) fn parts() -> Result<Vec<Part>> {
 
 fn part(count: usize) -> Result<Part> {
     let config = configured(&routes(count))?;
-    let table = RouteTable::new(config.routes.values())?;
+    let table = RouteTable::new(config.routes.values().map(|route| &**route))?;
     let path = NormalizedPath::new(&format!("/service-{}/orders/1", count / 2))?;
     let fields = HeaderMap::new();
     let find = move || {
