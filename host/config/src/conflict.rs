@@ -120,16 +120,16 @@ fn not_alone<'c, 'a>(conditions: &'c [Condition<'a>]) -> Vec<&'c Condition<'a>> 
     all.filter(|(_, digest)| several(digest)).map(|(condition, _)| condition).collect()
 }
 
-/// True if there are any.
+/// False if it is certain that there are none, among these and among any of them.
 fn same_requests(conditions: &[Condition<'_>], report: &mut Report) -> bool {
-    let mut found = false;
+    let mut uncertain = false;
     let conditions = not_alone(conditions);
     let mut groups: HashMap<Key<'_>, Vec<&Condition<'_>>> = HashMap::new();
     for condition in conditions {
         let group = groups.entry(condition.key()).or_default();
         let first = group.iter().take(MOST_COMPARED).find(|first| first.overlaps(condition));
         if let Some(first) = first {
-            found = true;
+            uncertain = true;
             let (one, two) = (&first.route.name, &condition.route.name);
             let diagnostic = Diagnostic::new(code::SAME_REQUESTS, SAME)
                 .at(condition.place.clone(), format!("`{two}` can never be reached"))
@@ -138,9 +138,10 @@ fn same_requests(conditions: &[Condition<'_>], report: &mut Report) -> bool {
             report.push(diagnostic);
         } else {
             group.push(condition);
+            uncertain |= group.len() > MOST_COMPARED; // a part of them may show what all of them hide
         }
     }
-    found
+    uncertain
 }
 
 const SAME: &str = "two routes match the same requests";

@@ -100,8 +100,9 @@ impl Outside<'_> {
             let path = self.base.join(path);
             let text = load::read(&path, LARGEST_FILE).map_err(|e| {
                 e.about(code::REFERENCE, &path.display().to_string()).message().to_owned()
-            })?;
+            });
             files.push(path);
+            let text = text?;
             let line = text.strip_suffix('\n').unwrap_or(&text);
             return Ok(line.strip_suffix('\r').unwrap_or(line).to_owned());
         }

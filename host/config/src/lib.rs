@@ -57,6 +57,7 @@ use std::{path::Path, sync::Arc};
 
 pub use code::Code;
 pub use diag::{Diagnostic, Label, Severity};
+pub use load::Files;
 pub use loaded::{Loaded, Origin};
 pub use memo::Memo;
 pub use places::Entry;
@@ -66,7 +67,6 @@ pub use source::{Place, Source};
 pub use welcome::welcome;
 
 use env::Outside;
-use load::Files;
 use tree::Document;
 
 /// Reads and checks a file. Relative paths in it start at its folder.
@@ -107,21 +107,23 @@ fn check(
     mut memo: Option<&mut Memo>,
 ) -> Result<Loaded, Report> {
     let mut report = Report::default();
-    let Files { sources, paths: mut files, folders } =
-        load::with_includes(main, path, outside.base, &mut report);
-    let Some(mut document) = read(&sources, &mut report) else { return Err(report) };
-    let expanded = env::expand(&mut document, outside, &mut files, &mut report);
+    let mut files = load::with_includes(main, path, outside.base, &mut report);
+    let sources = files.sources.clone();
+    let Some(mut document) = read(&sources, &mut report) else {
+        return Err(report.about(files));
+    };
+    let expanded = env::expand(&mut document, outside, &mut files.paths, &mut report);
     let folder = resolve::plugin_dir(&document, outside.base);
     refs::check(&document, &load::plugins_in(&folder), &mut report);
     let resolved = resolve::resolve(&document, outside.base, memo.as_deref_mut(), &mut report);
     conflict::check(&resolved.config.routes, &resolved.places, memo, &mut report);
     report.redact(&expanded);
     pem::check(&resolved.pems, &mut report);
+    files.paths.extend(resolved.pems.into_iter().map(|pem| pem.path));
     if report.has_errors() {
-        return Err(report.without_consequences(code::REFERENCE));
+        return Err(report.without_consequences(code::REFERENCE).about(files));
     }
-    files.extend(resolved.pems.into_iter().map(|pem| pem.path));
-    let origin = Origin { warnings: report, files, folders, places: resolved.places };
+    let origin = Origin { warnings: report, files, places: resolved.places };
     Ok(Loaded { config: resolved.config, origin })
 }
 

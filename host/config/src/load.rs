@@ -21,13 +21,15 @@ const LARGEST_SUM: usize = 16 << 20;
 /// Files that are included.
 const MOST_FILES: usize = 1_000;
 
-/// The sources of one load, the main file first.
-pub(crate) struct Files {
-    pub(crate) sources: Vec<Arc<Source>>,
-    /// Files that were read.
-    pub(crate) paths: Vec<PathBuf>,
-    /// Folders in which further files may appear.
-    pub(crate) folders: Vec<PathBuf>,
+/// What a load has read or, where it could not, has tried to.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    /// The texts that were read, the main file first. Each has its path as its name.
+    pub sources: Vec<Arc<Source>>,
+    /// The main file, included ones, those in `${file:...}`, certificates and keys.
+    pub paths: Vec<PathBuf>,
+    /// Folders in which further files to include may appear.
+    pub folders: Vec<PathBuf>,
 }
 
 /// Reads the main file.
@@ -119,11 +121,11 @@ impl Loader<'_> {
             self.report.push(Diagnostic::new(code::TOO_MANY, message).at(place.clone(), ""));
             return;
         }
+        self.files.paths.push(path.to_path_buf());
         match read(path, LARGEST_SUM.saturating_sub(used).min(LARGEST)) {
             Ok(text) => {
                 let source = Source::new(self.files.sources.len(), name, text);
                 self.files.sources.push(source);
-                self.files.paths.push(path.to_path_buf());
             }
             Err(error) => {
                 let diagnostic = error.about(code::UNREADABLE, &name);

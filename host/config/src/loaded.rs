@@ -1,11 +1,9 @@
 //! A checked configuration and where it came from.
 
-use std::path::PathBuf;
-
 use edgewit_model::Config;
 
 use crate::{
-    Diagnostic, Report,
+    Diagnostic, Files, Report,
     code::Code,
     places::{Entry, Places},
 };
@@ -24,10 +22,8 @@ pub struct Loaded {
 pub struct Origin {
     /// What is allowed, but probably not meant.
     pub warnings: Report,
-    /// Every file that was read: the main one, included ones, those in `${file:...}`, certificates and keys.
-    pub files: Vec<PathBuf>,
-    /// Folders in which further files to include may appear.
-    pub folders: Vec<PathBuf>,
+    /// Every file that was read.
+    pub files: Files,
     pub(crate) places: Places,
 }
 

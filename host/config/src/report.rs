@@ -7,13 +7,14 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use crate::{Code, Diagnostic, Severity, env::Expanded};
+use crate::{Code, Diagnostic, Files, Severity, env::Expanded};
 
 /// Messages about a configuration, sorted by place. As an error it displays all of them without colour.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     diagnostics: Vec<Diagnostic>,
     more: usize,
+    files: Files,
 }
 
 impl Report {
@@ -46,6 +47,16 @@ impl Report {
                 diagnostic.redact(value, written.trim_matches(['"', '\'']));
             }
         }
+    }
+
+    /// The same, about what was read from these files.
+    pub(crate) fn about(self, files: Files) -> Self {
+        Self { files, ..self }
+    }
+
+    /// What the configuration that was refused was read from, as far as it came; nothing for warnings.
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// The messages, in order.
@@ -88,7 +99,7 @@ const MOST: usize = 1_000;
 
 impl From<Diagnostic> for Report {
     fn from(diagnostic: Diagnostic) -> Self {
-        Self { diagnostics: vec![diagnostic], more: 0 }
+        Self { diagnostics: vec![diagnostic], more: 0, files: Files::default() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Unknown keys, looked up in the JSON Schema that the raw types derive.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     ptr,
     rc::Rc,
     sync::Arc,
@@ -74,22 +74,29 @@ impl Shape<'_> {
                 Some(false) => wrong.push(name.to_owned()),
             }
         }
-        for name in wrong {
-            table.remove(name.as_str());
+        if !wrong.is_empty() || !unknown.is_empty() {
+            // At once: one by one, each would move all that are behind it.
+            let unknown = unknown.iter().map(|(name, _)| name.as_str());
+            let gone: HashSet<&str> = wrong.iter().map(String::as_str).chain(unknown).collect();
+            let all = std::mem::take(table).into_iter();
+            let kept = all.filter(|(key, _)| !gone.contains(key.get_ref().as_ref()));
+            kept.for_each(|(key, value)| drop(table.insert(key, value)));
         }
         if unknown.is_empty() {
             return;
         }
         let known: BTreeSet<&str> = shapes.iter().flat_map(TableShape::names).collect();
         for (name, span) in unknown {
-            table.remove(name.as_str());
+            let diagnostic = Diagnostic::new(code::UNKNOWN_KEY, format!("unknown key `{name}`"));
+            let place = Place::new(self.source, span);
+            if self.report.is_full() {
+                self.report.push(diagnostic.at(place, "")); // it is only counted
+                continue;
+            }
             let label = suggest::did_you_mean(&name, known.iter().copied());
             let list: Vec<&str> = known.iter().copied().collect();
-            self.report.push(
-                Diagnostic::new(code::UNKNOWN_KEY, format!("unknown key `{name}`"))
-                    .at(Place::new(self.source, span), label)
-                    .help(format!("known keys: {}", list.join(", "))),
-            );
+            let help = format!("known keys: {}", list.join(", "));
+            self.report.push(diagnostic.at(place, label).help(help));
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use edgewit_config::{Diagnostic, Memo, Origin, Report, code};
+use edgewit_config::{Diagnostic, Files, Memo, Origin, Report, code};
 use edgewit_model::{Admin, Config};
 
 use crate::watch::ConfigFiles;
@@ -103,22 +103,20 @@ fn read_to_watch(
     mut read: impl FnMut() -> Result<Read, Report>,
     before: Option<&ConfigFiles>,
 ) -> (Result<Read, Report>, Option<ConfigFiles>) {
-    let mut before = match before {
-        Some(before) => before.as_now(),
-        None => match read() {
-            Ok(read) => read.files(),
-            Err(report) => return (Err(report), None),
-        },
-    };
-    for _ in 1..TRIES {
+    let mut before = before.map(ConfigFiles::as_now);
+    let mut tries = 1..TRIES;
+    loop {
         let read = read();
-        let now = read.as_ref().map_or_else(|_| before.as_now(), Read::files);
-        if now == before {
+        let now = match &read {
+            Ok(read) => read.files().map_or_else(ConfigFiles::default, ConfigFiles::of),
+            // What it has not come to may be what it was.
+            Err(report) => ConfigFiles::of(report.files()).with(before.as_ref()),
+        };
+        if before.as_ref() == Some(&now) || tries.next().is_none() {
             return (read, Some(now));
         }
-        before = now;
+        before = Some(now);
     }
-    (read(), Some(before))
 }
 
 /// A file that somebody writes all the time is not waited for.
@@ -130,11 +128,9 @@ impl Read {
         self.origin.as_ref().map(|origin| origin.warnings.clone()).unwrap_or_default()
     }
 
-    /// What to watch to notice another configuration, as it is now.
-    fn files(&self) -> ConfigFiles {
-        let origin = self.origin.as_ref();
-        let (files, folders) = origin.map(|o| (o.files.clone(), o.folders.clone())).unzip();
-        ConfigFiles::new(files.unwrap_or_default(), folders.unwrap_or_default())
+    /// What it was read from.
+    fn files(&self) -> Option<&Files> {
+        self.origin.as_ref().map(|origin| &origin.files)
     }
 }
 

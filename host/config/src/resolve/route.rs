@@ -34,7 +34,7 @@ pub(super) fn routes(
     let filters = || chains.iter().map(|(name, all)| (name.clone(), filters(all))).collect();
     let mut walk = memo.map(|memo| memo.walk(r.base, filters()));
     // Collected at once: they come in order, and one by one each would look for its place.
-    let (mut routes, mut stand) = (Vec::new(), Vec::new());
+    let (mut routes, mut placed) = (Vec::new(), Vec::new());
     for (key, item) in section {
         let said = r.report.count();
         let Some(name) = r.name::<RouteName>(key, item) else { continue };
@@ -44,7 +44,7 @@ pub(super) fn routes(
             let filters = route.filters.iter().rev().zip(stands.own_filters().iter().rev());
             filters.for_each(|(filter, place)| places.used(filter, place));
             routes.push((name.clone(), Arc::clone(route)));
-            stand.push((name, stands));
+            placed.push((name, stands));
             continue;
         }
         let made = r.entry(item, |raw, cx| route(name.clone(), raw, chains, places, cx));
@@ -54,9 +54,9 @@ pub(super) fn routes(
             walk.note(item, &route, &stands, r.report.count() == said);
         }
         routes.push((name.clone(), route));
-        stand.push((name, stands));
+        placed.push((name, stands));
     }
-    places.routes = stand.into_iter().collect();
+    places.routes = placed.into_iter().collect();
     routes.into_iter().collect()
 }
 

@@ -212,7 +212,7 @@ fn certificates_of_a_listener_arrive_in_the_model() {
     let tls = |tls: &str| {
         let loaded = check_in(base.path(), &text(tls)).unwrap_or_else(|report| panic!("{report}"));
         assert!(loaded.origin.warnings.is_empty(), "{}", loaded.origin.warnings);
-        (loaded.config.listeners["web"].tls.clone().unwrap(), loaded.origin.files)
+        (loaded.config.listeners["web"].tls.clone().unwrap(), loaded.origin.files.paths)
     };
     let (one, files) = tls("tls.files = { cert = 'a.pem', key = 'a.key' }");
     assert_eq!(

@@ -31,8 +31,8 @@ fn files_are_put_side_by_side() {
     assert!(loaded.origin.warnings.is_empty());
     assert_eq!(loaded.config.routes.len(), 2);
     let expected = ["edgewit.toml", "conf.d/a.toml", "conf.d/b.toml"];
-    assert_eq!(loaded.origin.files, expected.map(|file| folder.path().join(file)));
-    assert_eq!(loaded.origin.folders, [folder.path().join("conf.d")]);
+    assert_eq!(loaded.origin.files.paths, expected.map(|file| folder.path().join(file)));
+    assert_eq!(loaded.origin.files.folders, [folder.path().join("conf.d")]);
     assert_eq!(loaded.config.server.plugin_dir, folder.path().join("plugins"));
 }
 

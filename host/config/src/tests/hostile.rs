@@ -88,3 +88,22 @@ fn many_mistakes_are_counted_and_not_all_shown() {
     assert_eq!(report.diagnostics().len(), 1_000);
     assert!(report.to_string().contains(" more"));
 }
+
+#[test]
+fn many_mistakes_in_one_table_take_no_longer_than_in_many() {
+    // Keys that no type has, keys that no table may have, and good ones between them.
+    let unknown: String = (0..150_000).map(|n| format!("k{n}=1\n")).collect();
+    let lists: String =
+        (0..50_000).map(|n| format!("[[routes.r{n}]]\n[routes.s{n}]\nmatch = '/{n}'\n")).collect();
+    let begun = std::time::Instant::now();
+    for (text, more) in [(unknown, 149_000), (lists, 99_000)] {
+        let report = check(&text).unwrap_err();
+        assert!(
+            report.to_string().contains(&format!("and {more} more")),
+            "{}",
+            report.diagnostics().len()
+        );
+    }
+    // Some seconds in a build for tests; one that moves all keys for each that is dropped takes minutes.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+}

@@ -47,10 +47,10 @@ impl Live {
             }
             _ => {}
         }
-        self.astray.remove(&name);
         let plugin = stock::plugin_of(&self.world.config, &name, path.clone());
         let prepared = self.load(&plugin, component, known.as_deref());
         let swapped = prepared.and_then(|prepared| {
+            self.astray.remove(&name);
             let swapped = self.swap(&name, Arc::new(prepared), used);
             swapped.map(|generation| (generation, begun.elapsed()))
         });
@@ -70,9 +70,8 @@ impl Live {
 
     /// What served before serves on.
     fn refuse(&mut self, refused: Refused, serving: Option<&Prepared>) {
-        if serving.is_some() {
-            self.astray.insert(refused.name.clone());
-        } else if refused.is_known(&self.refused) {
+        let is_news = serving.is_some() && self.astray.insert(refused.name.clone());
+        if !is_news && refused.is_known(&self.refused) {
             return; // it was told of already
         }
         self.parts.tell_refused(&refused, serving);
@@ -86,6 +85,7 @@ impl Live {
     fn plugin_gone(&mut self, name: &PluginName, used: bool) {
         if used {
             self.astray.insert(name.clone());
+            self.refused.retain(|refused| refused.name != *name);
             let message =
                 "the file is gone; the loaded version serves on, but a reload needs the file";
             tracing::warn!(plugin = %name, "{message}");

@@ -107,12 +107,32 @@ async fn a_changed_file_is_noticed() {
     let site = Site::new(&route("a", "one"));
     let running = site.start(true).await.unwrap();
     site.write(&route("a", "two"));
-    let changed = async {
-        while body(&running, "/a").await != "two" {
+    until(async || body(&running, "/a").await == "two").await;
+}
+
+async fn until(holds: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !holds().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, changed).await.unwrap();
+    tokio::time::timeout(DEADLINE, wait).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_refused_configuration_includes_is_watched() {
+    let site = Site::new(&route("a", "one"));
+    let running = site.start(true).await.unwrap();
+    let more = site.folder.path().join("more.toml");
+    fs::write(&more, "[routes.b").unwrap();
+    let main = format!("include = ['more.toml']\n{HEAD}{}", route("a", "two"));
+    fs::write(site.config(), main).unwrap();
+    let admin = running.admin().unwrap();
+    until(async || get(admin, "/v1/status").await.1.contains("more.toml")).await;
+    assert_eq!(body(&running, "/a").await, "one");
+    fs::write(&more, route("b", "three")).unwrap();
+    until(async || body(&running, "/b").await == "three").await;
+    assert_eq!(body(&running, "/a").await, "two");
 }
 
 #[tokio::test]

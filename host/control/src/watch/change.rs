@@ -36,6 +36,11 @@ impl Missed {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Can nobody say it any more?
+    pub(super) fn is_done(&mut self) -> bool {
+        Arc::get_mut(&mut self.0).is_some_and(|said| !*said.get_mut())
+    }
+
     pub(super) fn was_said(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
     }

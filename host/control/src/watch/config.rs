@@ -1,19 +1,20 @@
 //! Have the files of the configuration changed since the last look?
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use edgewit_config::Files;
 use edgewit_model::ByteSize;
 
 use super::settle::{Look, Settle};
 use crate::{Digest, file};
 
 /// What a configuration was read from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ConfigFiles {
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
@@ -69,6 +70,33 @@ impl ConfigFiles {
         Self { files, folders, seen }
     }
 
+    /// Takes down what was read: of texts that very content, whatever is there now.
+    pub(crate) fn of(files: &Files) -> Self {
+        let Files { sources, paths, folders } = files;
+        let texts = sources.iter().map(|source| (Path::new(source.name()), source.text()));
+        let texts: HashMap<_, _> = texts.collect();
+        let others = paths.iter().filter(|path| !texts.contains_key(path.as_path())).cloned();
+        let mut seen = read(&others.collect::<Vec<_>>(), folders);
+        for path in paths {
+            if let Some(text) = texts.get(path.as_path()) {
+                seen.insert(path.clone(), Some(Digest::of(text.as_bytes())));
+            }
+        }
+        Self { files: paths.clone(), folders: folders.clone(), seen }
+    }
+
+    /// Beside these the files and folders of another configuration, with what is in them now.
+    pub(crate) fn with(mut self, other: Option<&Self>) -> Self {
+        let Some(other) = other else { return self };
+        let new = |path: &&PathBuf| !self.seen.contains_key(*path);
+        let files: Vec<_> = other.files.iter().filter(new).cloned().collect();
+        let folders: Vec<_> = other.folders.iter().filter(new).cloned().collect();
+        self.seen.extend(read(&files, &folders));
+        self.files.extend(files);
+        self.folders.extend(folders);
+        self
+    }
+
     /// The same files and folders, with what is in them now.
     pub(crate) fn as_now(&self) -> Self {
         Self::new(self.files.clone(), self.folders.clone())
@@ -111,5 +139,32 @@ mod tests {
         std::fs::write(&main, "version = 2").unwrap();
         std::fs::write(&more, "").unwrap();
         assert_eq!(three(&files), [Look::Moving, Look::Changed, Look::Unchanged]);
+    }
+
+    #[test]
+    fn what_was_read_counts_and_not_what_was_there_a_moment_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let (main, more) = (folder.path().join("edgewit.toml"), folder.path().join("more.toml"));
+        let text = "include = ['more.toml']";
+        std::fs::write(&main, text).unwrap();
+        for (included, is_good) in [("[server]", true), ("[server", false)] {
+            std::fs::write(&more, included).unwrap();
+            let files = match edgewit_config::load(&main) {
+                Ok(loaded) => loaded.origin.files,
+                Err(report) => report.files().clone(),
+            };
+            assert_eq!(files.paths, [main.clone(), more.clone()], "{is_good}");
+            for path in [&main, &more] {
+                let before = std::fs::read(path).unwrap();
+                std::fs::write(path, "# another one").unwrap();
+                let read = Arc::new(ConfigFiles::of(&files));
+                let (mut config, now) = (ConfigLook::default(), Instant::now());
+                let look = |config: &mut ConfigLook, now| config.look(&read, now);
+                assert_eq!(look(&mut config, now), Look::Moving);
+                assert_eq!(look(&mut config, now + REST), Look::Changed);
+                std::fs::write(path, before).unwrap();
+                assert_eq!(look(&mut ConfigLook::default(), now), Look::Unchanged);
+            }
+        }
     }
 }

@@ -67,9 +67,8 @@ impl PluginFiles {
         }
         self.wanted = Some(Arc::clone(wanted));
         for (name, known) in &mut self.known {
-            if let Some(content) = wanted.content(name, &known.path) {
-                known.settle = Settle::new(Some(Reading { stamp: None, content }));
-            }
+            let content = wanted.content(name, &known.path).unwrap_or(Err(FileError::Missing));
+            known.settle = Settle::new(Some(Reading { stamp: None, content }));
         }
     }
 
@@ -89,7 +88,7 @@ impl PluginFiles {
         let mut found = Found::default();
         for (name, wish) in wishes {
             self.look_at(&name, &wish, wanted.content(&name, &wish.path), now, &mut found);
-            let gone = self.known.get(&name).is_some_and(Known::is_gone);
+            let gone = self.known.get_mut(&name).is_some_and(Known::is_told_gone);
             if gone && !wanted.is_kept(&name) {
                 self.known.remove(&name);
             }
@@ -170,8 +169,11 @@ impl Known {
         Self { path: wish.path.clone(), settle, missed: Missed::default() }
     }
 
-    fn is_gone(&self) -> bool {
-        !self.settle.is_moving() && self.settle.settled().is_some_and(Reading::is_missing)
+    /// Is there no file, and has that been taken in?
+    fn is_told_gone(&mut self) -> bool {
+        !self.settle.is_moving()
+            && self.settle.settled().is_some_and(Reading::is_missing)
+            && self.missed.is_done()
     }
 }
 
@@ -328,9 +330,13 @@ mod tests {
         first.say(); // of a change that another one has followed
         assert_eq!(looks.changes(), []);
         fs::remove_file(&path).unwrap();
-        assert_eq!(looks.changes().len(), 1);
+        let gone = ("a".to_owned(), Err(FileError::Missing));
+        assert_eq!(looks.changes(), std::slice::from_ref(&gone));
         looks.missed.say();
-        assert_eq!(looks.changes(), [], "what has gone is not known any more");
+        assert_eq!(looks.changes(), [gone]);
+        looks.missed = Missed::default(); // it was taken in
+        assert_eq!(looks.changes(), []);
+        assert!(looks.files.known.is_empty());
     }
 
     #[test]

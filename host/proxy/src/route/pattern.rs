@@ -1,6 +1,9 @@
 //! The path of a matcher, comparable by how specific it is.
 
-use std::cmp::{Ordering, Reverse};
+use std::{
+    cmp::{Ordering, Reverse},
+    sync::Arc,
+};
 
 use matchit::{InsertError, Router};
 
@@ -10,7 +13,8 @@ use matchit::{InsertError, Router};
 #[derive(Debug)]
 pub(super) struct Pattern {
     text: String,
-    ranks: Vec<Rank>,
+    /// Shared by the patterns of one path.
+    ranks: Arc<[Rank]>,
     /// Only this pattern, or why it is none; if it is not as simple as segments that are compared one by one.
     alone: Option<Result<Router<()>, InsertError>>,
 }
@@ -30,20 +34,19 @@ impl Pattern {
     /// does not match by itself.
     pub(super) fn all(path: &str) -> Vec<Self> {
         let text = rename(path);
-        let ranks = ranks(&text);
+        let ranks: Arc<[Rank]> = ranks(&text).into();
         let mut all = Vec::with_capacity(2);
         if let Some((front, last)) = text.rsplit_once('/')
             && last.starts_with("{*")
         {
-            all.push(Self::new(format!("{front}/"), ranks.clone()));
+            all.push(Self::new(format!("{front}/"), Arc::clone(&ranks)));
         }
         all.push(Self::new(text, ranks));
         all
     }
 
-    fn new(text: String, ranks: Vec<Rank>) -> Self {
-        let is_simple =
-            !ranks.iter().any(Rank::is_mixed) && !text.contains("{{") && !text.contains("}}");
+    fn new(text: String, ranks: Arc<[Rank]>) -> Self {
+        let is_simple = !ranks.iter().any(Rank::is_mixed) && !has_escapes(&text);
         let alone = (!is_simple).then(|| {
             let mut router = Router::new();
             router.insert(text.clone(), ()).map(|()| router)
@@ -125,8 +128,13 @@ impl PartialOrd for Pattern {
     }
 }
 
+/// Are there braces that stand for themselves?
+fn has_escapes(text: &str) -> bool {
+    text.as_bytes().windows(2).any(|pair| pair == b"{{" || pair == b"}}")
+}
+
 fn rename(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
+    let mut out = String::with_capacity(path.len() + 2);
     let mut number = 0;
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('{') {
@@ -138,8 +146,15 @@ fn rename(path: &str) -> String {
                 literal
             }
             (None, Some((name, behind))) => {
-                let star = if name.starts_with('*') { "*" } else { "" };
-                out.push_str(&format!("{star}p{number}}}"));
+                if name.starts_with('*') {
+                    out.push('*');
+                }
+                out.push('p');
+                match char::from_digit(number, 10) {
+                    Some(digit) => out.push(digit),
+                    None => out.push_str(&number.to_string()),
+                }
+                out.push('}');
                 number += 1;
                 behind
             }
@@ -154,6 +169,11 @@ fn ranks(text: &str) -> Vec<Rank> {
     let rank = |segment: &str| {
         if !segment.contains(['{', '}']) {
             return Rank::Text(segment.to_owned());
+        }
+        // Nearly always; thousands of routes would feel the long way.
+        let inner = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        if let Some(inner) = inner.filter(|inner| !inner.contains(['{', '}'])) {
+            return if inner.starts_with('*') { Rank::Rest } else { Rank::Parameter };
         }
         let braces = segment.replace("{{", "").replace("}}", "");
         match (braces.find('{'), braces.find('}')) {
