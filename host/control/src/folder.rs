@@ -21,10 +21,8 @@ pub(crate) struct Wanted {
     pub(crate) declared: BTreeMap<PluginName, Wish>,
     /// Largest file among the others.
     pub(crate) file_size: ByteSize,
-    /// What was in the files when they were loaded.
-    pub(crate) loaded: BTreeMap<PluginName, (PathBuf, Digest)>,
-    /// What was in those then that could not be loaded.
-    pub(crate) refused: BTreeMap<PluginName, (PathBuf, Result<Digest, FileError>)>,
+    /// What was in the files when everything was loaded, whether it could be used or not.
+    pub(crate) read: BTreeMap<PluginName, (PathBuf, Result<Digest, FileError>)>,
 }
 
 /// A file that should be a component.
@@ -52,20 +50,19 @@ impl Wanted {
             let wish = Wish { path: plugin.path.clone(), limit: plugin.limits.file_size };
             (plugin.name.clone(), wish)
         };
+        let loaded = plugins.iter().map(|(name, plugin)| {
+            let content = Ok(plugin.digest);
+            (name.clone(), (plugin.path.clone(), content))
+        });
+        let refused = refused.iter().filter_map(|refused| {
+            let content = refused.content()?;
+            Some((refused.name.clone(), (refused.path.clone(), content)))
+        });
         Self {
             folder: config.server.plugin_dir.clone(),
             declared: config.plugins.values().map(wish).collect(),
             file_size: config.plugin_limits.file_size,
-            loaded: plugins
-                .iter()
-                .map(|(name, plugin)| (name.clone(), (plugin.path.clone(), plugin.digest)))
-                .collect(),
-            refused: refused
-                .iter()
-                .filter_map(|refused| {
-                    Some((refused.name.clone(), (refused.path.clone(), refused.content()?)))
-                })
-                .collect(),
+            read: loaded.chain(refused).collect(),
         }
     }
 
@@ -75,16 +72,13 @@ impl Wanted {
         name: &PluginName,
         path: &Path,
     ) -> Option<Result<Digest, FileError>> {
-        let loaded = self.loaded.get(name).filter(|(read, _)| read == path);
-        let refused = || self.refused.get(name).filter(|(read, _)| read == path);
-        loaded.map(|(_, digest)| Ok(*digest)).or_else(|| Some(refused()?.1.clone()))
+        let (read, content) = self.read.get(name)?;
+        (read == path).then(|| content.clone())
     }
 
     /// Has it to be watched even while there is no file?
     pub(crate) fn is_kept(&self, name: &PluginName) -> bool {
-        self.declared.contains_key(name)
-            || self.loaded.contains_key(name)
-            || self.refused.contains_key(name)
+        self.declared.contains_key(name) || self.read.contains_key(name)
     }
 
     /// Everything there is now: declared plugins whether their file is there or not, the others as found. Of too many files
@@ -188,8 +182,7 @@ mod tests {
                 (name("c"), Wish { path: at("other.wasm"), limit: ByteSize(1) }),
             ]),
             file_size: ByteSize(2),
-            loaded: BTreeMap::new(),
-            refused: BTreeMap::new(),
+            read: BTreeMap::new(),
         };
         let listing = wanted.list();
         let found = Wish { path: at("b.wasm"), limit: ByteSize(2) };
@@ -214,8 +207,7 @@ mod tests {
             folder: folder.path().to_owned(),
             declared: BTreeMap::from([(name("z"), elsewhere)]),
             file_size: ByteSize(2),
-            loaded: BTreeMap::new(),
-            refused: BTreeMap::new(),
+            read: BTreeMap::new(),
         };
         let listing = wanted.list();
         assert!(listing.overflow);

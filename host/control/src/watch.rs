@@ -145,8 +145,7 @@ mod tests {
                 folder: plugins.clone(),
                 declared: BTreeMap::new(),
                 file_size: ByteSize(1 << 10),
-                loaded: BTreeMap::new(),
-                refused: BTreeMap::new(),
+                read: BTreeMap::new(),
             }
             .into(),
             config: Some(ConfigFiles::new(vec![config.clone()], Vec::new()).into()),

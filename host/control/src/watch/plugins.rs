@@ -79,9 +79,8 @@ impl PluginFiles {
         let mut wishes = std::mem::take(&mut listing.plugins);
         self.complain(listing);
         let known = self.known.iter().map(|(name, known)| (name, &known.path));
-        let loaded = wanted.loaded.iter().map(|(name, (path, _))| (name, path));
-        let refused = wanted.refused.iter().map(|(name, (path, _))| (name, path));
-        for (name, path) in known.chain(loaded).chain(refused) {
+        let read = wanted.read.iter().map(|(name, (path, _))| (name, path));
+        for (name, path) in known.chain(read) {
             let wish = || Wish { path: path.clone(), limit: wanted.file_size };
             wishes.entry(name.clone()).or_insert_with(wish);
         }
@@ -212,8 +211,7 @@ mod tests {
                 folder: folder.path().to_owned(),
                 declared: BTreeMap::new(),
                 file_size: ByteSize(1 << 10),
-                loaded: BTreeMap::new(),
-                refused: BTreeMap::new(),
+                read: BTreeMap::new(),
             };
             let (wanted, missed) = (Arc::new(wanted), Missed::default());
             Self { folder, files: PluginFiles::default(), wanted, now: Instant::now(), missed }
@@ -228,10 +226,7 @@ mod tests {
             let path = self.at(&format!("{name}.wasm"));
             let name = PluginName::new(name).unwrap();
             let mut wanted = Wanted::clone(&self.wanted);
-            match content {
-                Ok(digest) => drop(wanted.loaded.insert(name, (path, digest))),
-                refused => drop(wanted.refused.insert(name, (path, refused))),
-            }
+            wanted.read.insert(name, (path, content));
             self.wanted = Arc::new(wanted);
         }
 
